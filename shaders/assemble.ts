@@ -1,0 +1,100 @@
+/** Puts the final WGSL of a kernel together: enables, constants, accessors, fragments, the file. */
+import type { AnyKernel, Constants, ConstantValue, OperandSpec, StorageType } from "./kernel.ts";
+
+export type OperandTypes = Readonly<Record<string, StorageType | undefined>>;
+
+/** `read(stem)` gives the text of `<stem>.wgsl` in this folder ("gemm", "lib/grid"). */
+export function assemble(
+  kernel: AnyKernel,
+  constants: Constants,
+  types: OperandTypes,
+  read: (stem: string) => string,
+): string {
+  const present = (operand: OperandSpec) => types[operand.name] !== undefined;
+  return [
+    ...(kernel.enables ?? []).map((name) => `enable ${name};`),
+    ...Object.entries(constants).map(([name, value]) => constantLine(name, value)),
+    ...kernel.operands.map((operand) => accessors(operand, types[operand.name])),
+    ...(kernel.lib ?? []).map((stem) => read(`lib/${stem}`)),
+    withoutBindings(
+      read(kernel.name),
+      kernel.operands.filter((operand) => !present(operand)),
+    ),
+  ].join("\n");
+}
+
+function constantLine(name: string, value: ConstantValue): string {
+  if (typeof value === "boolean") return `const ${name} = ${value};`;
+  if (typeof value === "number") return `const ${name} = ${value}u;`;
+  if ("f32" in value) return `const ${name} = f32(${float(value.f32)});`;
+  if ("i32" in value) {
+    if (typeof value.i32 === "number") return `const ${name} = i32(${value.i32});`;
+    return `const ${name} = array<i32, ${value.i32.length}>(${value.i32.join(", ")});`;
+  }
+  return `const ${name} = array<u32, ${value.length}>(${value.map((v) => `${v}u`).join(", ")});`;
+}
+
+/** WGSL has no literal for integers beyond i32 without a point, nor for 1e-5 read as an integer. */
+function float(value: number): string {
+  const text = String(value);
+  return /[.e]/.test(text) ? text : `${text}.0`;
+}
+
+function withoutBindings(text: string, absent: readonly OperandSpec[]): string {
+  if (absent.length === 0) return text;
+  const names = absent.map((operand) => operand.name).join("|");
+  return text.replace(new RegExp(`^@group.*\\bvar<storage[^>]*>\\s+(?:${names})\\s*:.*$`, "gm"), "");
+}
+
+/** For operand `x`: `alias X` (the array element: 4 channels), `loadX(i)`, `elementX(i)`, `storeX(i, v)`. */
+function accessors({ name, access }: OperandSpec, type: StorageType | undefined): string {
+  const upper = name[0]!.toUpperCase() + name.slice(1);
+  if (type === undefined) {
+    return `fn load${upper}(i: u32) -> vec4<f32> { return vec4<f32>(); }\nfn element${upper}(i: u32) -> f32 { return 0.0; }`;
+  }
+  const forms = STORAGE[type];
+  const lines = [`alias ${upper} = ${forms.element};`];
+  if (access === "read") lines.push(...forms.read(name, upper));
+  else lines.push(forms.write(name, upper));
+  return lines.join("\n");
+}
+
+/** Halves stay packed in u32 pairs, so that no kernel needs the shader-f16 feature to store them. */
+const STORAGE = {
+  f32: {
+    element: "vec4<f32>",
+    read: (name: string, upper: string) => [
+      `fn load${upper}(i: u32) -> vec4<f32> { return ${name}[i]; }`,
+      `fn element${upper}(i: u32) -> f32 { return ${name}[i >> 2u][i & 3u]; }`,
+    ],
+    write: (name: string, upper: string) =>
+      `fn store${upper}(i: u32, v: vec4<f32>) { ${name}[i] = v; }`,
+  },
+  f16: {
+    element: "vec2<u32>",
+    read: (name: string, upper: string) => [
+      `fn load${upper}(i: u32) -> vec4<f32> { let v = ${name}[i]; return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y)); }`,
+      `fn element${upper}(i: u32) -> f32 { return unpack2x16float(${name}[i >> 2u][(i >> 1u) & 1u])[i & 1u]; }`,
+    ],
+    // Beyond ±65504 the conversion's result is indeterminate in WGSL, so clamp first.
+    write: (name: string, upper: string) =>
+      `fn store${upper}(i: u32, v: vec4<f32>) { let c = clamp(v, vec4<f32>(-65504.0), vec4<f32>(65504.0)); ${name}[i] = vec2<u32>(pack2x16float(c.xy), pack2x16float(c.zw)); }`,
+  },
+  bf16: {
+    element: "vec2<u32>",
+    read: (name: string, upper: string) => [
+      `fn load${upper}(i: u32) -> vec4<f32> { let v = ${name}[i]; return vec4<f32>(bitcast<f32>(v.x << 16u), bitcast<f32>(v.x & 0xffff0000u), bitcast<f32>(v.y << 16u), bitcast<f32>(v.y & 0xffff0000u)); }`,
+      `fn element${upper}(i: u32) -> f32 { let v = ${name}[i >> 2u][(i >> 1u) & 1u]; return bitcast<f32>(select(v << 16u, v & 0xffff0000u, (i & 1u) == 1u)); }`,
+    ],
+    write: () => "",
+  },
+  i32: {
+    element: "vec4<i32>",
+    read: (name: string, upper: string) => [
+      `fn load${upper}(i: u32) -> vec4<i32> { return ${name}[i]; }`,
+      `fn element${upper}(i: u32) -> i32 { return ${name}[i >> 2u][i & 3u]; }`,
+    ],
+    write: (name: string, upper: string) =>
+      `fn store${upper}(i: u32, v: vec4<i32>) { ${name}[i] = v; }`,
+  },
+} as const;
