@@ -1,0 +1,176 @@
+/** A GPU device with what the engine keeps for it: its abilities, its pipelines, its faults. */
+import { isSoftware, loadGPU, readShader } from "#platform";
+import { assemble, type OperandTypes } from "../shaders/assemble.ts";
+import type { AnyKernel } from "../shaders/kernel.ts";
+import { DiffusionError } from "./errors.ts";
+import type { Target } from "./lower/lowering.ts";
+
+export interface DeviceOptions {
+  /** This kind of adapter or nothing (Node only). */
+  readonly adapter?: "hardware" | "lavapipe" | "swiftshader";
+  /** A software adapter even where there is a GPU (Node only). */
+  readonly preferSoftware?: boolean;
+  /** Dawn's null backend compiles everything and runs nothing (Node only). */
+  readonly backend?: "null";
+  /** More switches for Dawn (Node only). */
+  readonly switches?: readonly string[];
+  /** Ask for WebGPU's default limits and no optional feature, as the weakest browser gives them. */
+  readonly minimal?: boolean;
+  /** Most bytes of GPU memory to allocate; beyond it GPU_OOM. Default: no bound. */
+  readonly memoryBudget?: number;
+}
+
+/** Optional features that kernels or the profiler use where they are there. */
+const FEATURES = ["shader-f16", "subgroups", "subgroup-size-control", "timestamp-query"] as const;
+
+/**
+ * Opens the best adapter. Throws NO_WEBGPU, NATIVE_LOAD, NO_ADAPTER, or LIMIT if it refuses the device.
+ */
+export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
+  const gpu = await loadGPU(options);
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) {
+    throw new DiffusionError("NO_ADAPTER", "No GPU adapter.", { hint: "Run `wgsl-diffusion devices` to see why." });
+  }
+  const descriptor = options.minimal ? {} : everything(adapter);
+  try {
+    return new Device(adapter.info, await adapter.requestDevice(descriptor), options);
+  } catch (cause) {
+    throw new DiffusionError("LIMIT", `The adapter ${adapter.info.description} gives no device: ${cause}`, { cause });
+  }
+}
+
+function everything(adapter: GPUAdapter): GPUDeviceDescriptor {
+  const limits = ["maxBufferSize", "maxStorageBufferBindingSize", "maxComputeWorkgroupStorageSize"] as const;
+  return {
+    requiredFeatures: FEATURES.filter((name) => adapter.features.has(name)) as GPUFeatureName[],
+    requiredLimits: Object.fromEntries(limits.map((name) => [name, adapter.limits[name]])),
+  };
+}
+
+export class Device {
+  readonly gpu: GPUDevice;
+  readonly info: GPUAdapterInfo;
+  readonly target: Target;
+  #fault: DiffusionError | undefined;
+  #allocated = 0;
+  readonly #budget: number;
+  readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  readonly #sources = new Map<string, Promise<string>>();
+
+  constructor(info: GPUAdapterInfo, gpu: GPUDevice, options: DeviceOptions) {
+    this.gpu = gpu;
+    this.info = info;
+    this.#budget = options.memoryBudget ?? Number.POSITIVE_INFINITY;
+    this.target = {
+      maxBufferSize: gpu.limits.maxBufferSize,
+      maxBindingSize: gpu.limits.maxStorageBufferBindingSize,
+      maxWorkgroupStorage: gpu.limits.maxComputeWorkgroupStorageSize,
+      features: new Set(gpu.features),
+      software: isSoftware(info),
+    };
+    gpu.addEventListener("uncapturederror", ({ error }) => {
+      const code = error instanceof GPUOutOfMemoryError ? "GPU_OOM" : "GPU_VALIDATION";
+      this.#fault ??= new DiffusionError(code, error.message);
+    });
+    gpu.lost.then(({ reason, message }) => {
+      const code = reason === "destroyed" ? "DISPOSED" : "DEVICE_LOST";
+      this.#fault = new DiffusionError(code, `The GPU device is gone (${reason}): ${message}`);
+    });
+  }
+
+  /** Bytes in buffers that are alive. */
+  get allocatedBytes(): number {
+    return this.#allocated;
+  }
+
+  /**
+   * Throws what went wrong since the last call. After `destroy()` Dawn still resolves promises and
+   * hands out buffers, so this must follow every await.
+   */
+  check(): void {
+    if (this.#fault) throw this.#fault;
+  }
+
+  /** A buffer for storage and copies. Throws GPU_OOM beyond the budget, LIMIT beyond the device's size. */
+  createBuffer(label: string, bytes: number, usage?: GPUBufferUsageFlags): GPUBuffer {
+    if (bytes > this.target.maxBufferSize) {
+      throw new DiffusionError("LIMIT", `${label} needs a buffer of ${bytes} bytes, maxBufferSize is ${this.target.maxBufferSize}`, {
+        hint: "Use --dtype f16 or a smaller picture.",
+      });
+    }
+    if (this.#allocated + bytes > this.#budget) throw this.#overBudget(label, bytes);
+    const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
+    const size = Math.max(16, Math.ceil(bytes / 4) * 4);
+    const buffer = this.gpu.createBuffer({ label, size, usage: usage ?? STORAGE | COPY_SRC | COPY_DST });
+    this.#allocated += size;
+    return buffer;
+  }
+
+  /** Frees a buffer of this device. */
+  destroyBuffer(buffer: GPUBuffer): void {
+    this.#allocated -= buffer.size;
+    buffer.destroy();
+  }
+
+  /** The pipeline of a kernel at given parameters; the same text is compiled once. Throws GPU_VALIDATION. */
+  async pipeline(kernel: AnyKernel, params: unknown, types: OperandTypes): Promise<GPUComputePipeline> {
+    const code = await this.source(kernel, params, types);
+    let pipeline = this.#pipelines.get(code);
+    if (!pipeline) {
+      pipeline = this.#compile(kernel.name, code);
+      this.#pipelines.set(code, pipeline);
+    }
+    return pipeline;
+  }
+
+  /** The WGSL of a kernel at given parameters. */
+  async source(kernel: AnyKernel, params: unknown, types: OperandTypes): Promise<string> {
+    const stems = [kernel.name, ...(kernel.lib ?? []).map((name) => `lib/${name}`)];
+    const texts = new Map(await Promise.all(stems.map(async (stem) => [stem, await this.#text(stem)] as const)));
+    return assemble(kernel, kernel.constants(params), types, (stem) => texts.get(stem)!);
+  }
+
+  async #text(stem: string): Promise<string> {
+    let text = this.#sources.get(stem);
+    if (!text) this.#sources.set(stem, (text = readShader(stem)));
+    return text;
+  }
+
+  async #compile(name: string, code: string): Promise<GPUComputePipeline> {
+    const module = this.gpu.createShaderModule({ label: name, code });
+    const info = await module.getCompilationInfo();
+    const error = info.messages.find(({ type }) => type === "error");
+    if (error) {
+      const line = code.split("\n")[error.lineNum - 1] ?? "";
+      throw new DiffusionError("GPU_VALIDATION", `${name}.wgsl (with its prelude) ${error.lineNum}:${error.linePos}: ${error.message}\n${line}`);
+    }
+    try {
+      return await this.gpu.createComputePipelineAsync({
+        label: name,
+        layout: "auto",
+        compute: { module, entryPoint: "main" },
+      });
+    } catch (cause) {
+      throw new DiffusionError("GPU_VALIDATION", `${name}: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  #overBudget(label: string, bytes: number): DiffusionError {
+    const gib = (n: number) => `${(n / 2 ** 30).toFixed(2)} GiB`;
+    return new DiffusionError(
+      "GPU_OOM",
+      `${label} needs ${gib(bytes)} beside the ${gib(this.#allocated)} in use; the budget is ${gib(this.#budget)}`,
+      { hint: "Try --dtype f16, or a smaller --width and --height." },
+    );
+  }
+
+  /** Ends the device; what is still pending is rejected. */
+  destroy(): void {
+    this.gpu.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
+}

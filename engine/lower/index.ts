@@ -1,0 +1,7 @@
+/** One row an op: how it becomes dispatches. */
+import { LAYOUT } from "./layout.ts";
+import type { Lowering } from "./lowering.ts";
+
+export const LOWERINGS: Readonly<Record<string, Lowering>> = {
+  ...LAYOUT,
+};

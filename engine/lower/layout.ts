@@ -1,0 +1,77 @@
+/** Lowering of the ops that only move elements. */
+import { type CopyParams, copy } from "../../shaders/copy.ts";
+import { reshape as reshapeKernel } from "../../shaders/reshape.ts";
+import { channels, pitch, rows, type Shape, strides } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import type { Emitter, Lowering } from "./lowering.ts";
+
+/** Copies x to t's storage under a gather rule; axes not mentioned run as in x. */
+function emitCopy(t: Tensor, emitter: Emitter, rule: Partial<CopyParams>): void {
+  const x = t.inputs["x"]!;
+  const shape = t.shape.length > 0 ? t.shape : [1];
+  const zeros = shape.map(() => 0);
+  const params = { shape, stride: rule.stride ?? strides(shape), offset: 0, before: zeros, source: shape, value: 0, ...rule };
+  emitter.dispatch(copy, params, { x: emitter.read(x), y: emitter.write(t) }, t.label);
+}
+
+const permute: Lowering = {
+  emit(t, emitter) {
+    const axes = t.attrs["axes"] as number[];
+    const from = strides(t.inputs["x"]!.shape);
+    emitCopy(t, emitter, { stride: axes.map((axis) => from[axis]!) });
+  },
+};
+
+const slice: Lowering = {
+  lazy: true,
+  emit(t, emitter) {
+    const { axis, start } = t.attrs as { axis: number; start: number };
+    const stride = strides(t.inputs["x"]!.shape);
+    emitCopy(t, emitter, { stride, offset: start * stride[axis]! });
+  },
+};
+
+const expand: Lowering = {
+  emit(t, emitter) {
+    const x = t.inputs["x"]!;
+    emitCopy(t, emitter, { stride: broadcastStrides(x.shape, t.shape) });
+  },
+};
+
+/** Strides of `from` along the axes of `to`: 0 where it repeats. */
+export function broadcastStrides(from: Shape, to: Shape): number[] {
+  const own = strides(from);
+  const lead = to.length - from.length;
+  return to.map((_, axis) => (axis < lead || from[axis - lead] === 1 ? 0 : own[axis - lead]!));
+}
+
+const pad: Lowering = {
+  emit(t, emitter) {
+    const x = t.inputs["x"]!;
+    const { before, value } = t.attrs as { before: number[]; value: number };
+    emitCopy(t, emitter, { stride: strides(x.shape), before, source: x.shape, value });
+  },
+};
+
+const cast: Lowering = {
+  emit(t, emitter) {
+    const storage = emitter.read(t.inputs["x"]!);
+    if (storage.type === t.dtype) emitter.alias(t, storage);
+    else emitCopy(t, emitter, {});
+  },
+};
+
+const reshape: Lowering = {
+  lazy: true,
+  emit(t, emitter) {
+    const x = t.inputs["x"]!;
+    const from = channels(x.shape);
+    const to = channels(t.shape);
+    const storage = emitter.read(x);
+    if (from === to || (from % 4 === 0 && to % 4 === 0)) return emitter.alias(t, storage);
+    const params = { from, fromStride: 4 * pitch(x.shape), to, rows: rows(t.shape) };
+    emitter.dispatch(reshapeKernel, params, { x: storage, y: emitter.write(t) }, t.label);
+  },
+};
+
+export const LAYOUT = { permute, slice, expand, pad, cast, reshape };

@@ -1,0 +1,69 @@
+/** The vocabulary of lowering: from ops to dispatches of kernels on storages. */
+import type { AnyKernel, Kernel } from "../../shaders/kernel.ts";
+import type { StoredType } from "../dtype.ts";
+import type { Tensor } from "../tensor.ts";
+
+/** What the device can do, as far as the choice of kernels depends on it. */
+export interface Target {
+  readonly maxBufferSize: number;
+  readonly maxBindingSize: number;
+  readonly maxWorkgroupStorage: number;
+  readonly features: ReadonlySet<string>;
+  /** A CPU that plays a GPU: loads are dear there, barriers dearer, and shared memory is no faster. */
+  readonly software: boolean;
+}
+
+/** A stretch of GPU memory for one tensor, before it has a buffer: `vectors` elements of four values. */
+export interface Storage {
+  readonly id: number;
+  readonly kind: "scratch" | "input" | "weight" | "parameter" | "data";
+  readonly type: StoredType;
+  readonly vectors: number;
+  readonly name: string;
+  /** What it holds: the tensor, for a weight the constant expression, for a parameter its file entry. */
+  readonly tensor?: Tensor;
+}
+
+/** Some neighbouring channels of a storage: row r starts at offset + r · pitch (in vec4). */
+export interface View {
+  readonly storage: Storage;
+  readonly offset: number;
+  readonly pitch: number;
+}
+
+export interface Dispatch {
+  readonly kernel: AnyKernel;
+  readonly params: unknown;
+  readonly operands: Readonly<Record<string, Storage>>;
+  readonly label: string;
+}
+
+/** What an op's lowering may do. */
+export interface Emitter {
+  readonly target: Target;
+  /** Where x lies, dense: reshapes share their input's storage, slices are copied out. */
+  read(x: Tensor): Storage;
+  /** Like `read`, but slices of the last axis stay where they are, if they lie on vec4 borders. */
+  view(x: Tensor): View;
+  /** Room for the result; every op writes its result exactly once, all lanes of it. */
+  write(t: Tensor): Storage;
+  /** Room for something between two dispatches of one op. */
+  scratch(type: StoredType, vectors: number, name: string): Storage;
+  /** Lets t share the storage of another tensor. */
+  alias(t: Tensor, storage: Storage): void;
+  dispatch<P>(
+    kernel: Kernel<P>,
+    params: P,
+    operands: Readonly<Record<string, Storage | undefined>>,
+    label: string,
+  ): void;
+}
+
+/** How one op becomes dispatches: by way of other ops (`rewrite`), or itself (`emit`). */
+export interface Lowering {
+  /** An equivalent of t, made of other ops (also for its weights: what depends on parameters alone runs once, at load). */
+  readonly rewrite?: (t: Tensor, target: Target) => Tensor | undefined;
+  readonly emit?: (t: Tensor, emitter: Emitter) => void;
+  /** Emitted when somebody reads it, not in order: ops that usually cost nothing. */
+  readonly lazy?: boolean;
+}

@@ -1,0 +1,325 @@
+/**
+ * A program on a device: buffers made, weights loaded, pipelines compiled, bind groups built once.
+ * The same list of dispatches runs in three modes: `run` (one pass), `profile` (a timestamp round
+ * each dispatch), `trace` (every result read back, named).
+ */
+import type { OperandTypes } from "../shaders/assemble.ts";
+import type { Device } from "./device.ts";
+import { DiffusionError } from "./errors.ts";
+import { mapValues, type Outputs } from "./graph.ts";
+import { decode, encode, type HostArray } from "./host.ts";
+import type { Dispatch, Storage } from "./lower/lowering.ts";
+import { place, storageBytes } from "./memory.ts";
+import { type LowerOptions, lower, type Place, type Program } from "./program.ts";
+import type { Shape } from "./shape.ts";
+import { verify } from "./verify.ts";
+import { WeightCache } from "./weights.ts";
+
+export interface CompileOptions extends LowerOptions {
+  readonly label?: string;
+  /** Where weights are kept; give the same one to all plans of a model. */
+  readonly weights?: WeightCache;
+  /** Buffers of other plans to use as inputs of this one, without a copy. */
+  readonly bind?: Readonly<Record<string, GPUBuffer>>;
+  /** Told as pipelines get ready. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+interface Step {
+  readonly dispatch: Dispatch;
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly workgroups: readonly [number, number, number];
+}
+
+/** One dispatch in a profile. */
+export interface Timing {
+  readonly label: string;
+  readonly kernel: string;
+  readonly ms: number;
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+/** One intermediate result in a trace. */
+export interface Traced {
+  readonly label: string;
+  readonly kernel: string;
+  readonly op: string;
+  readonly shape: Shape;
+  readonly data: HostArray;
+}
+
+/** Lowers, places, verifies and builds the graph of `outputs`. Throws SHAPE, LIMIT, GPU_OOM, GPU_VALIDATION, WEIGHTS_…. */
+export async function compile(device: Device, outputs: Outputs, options: CompileOptions = {}): Promise<Plan> {
+  const program = lower(outputs, device.target, options);
+  const placement = place(program);
+  verify(program, placement);
+  checkLimits(program, device);
+  const label = options.label ?? "plan";
+  const scratch = placement.buffers.map((bytes, i) => device.createBuffer(`${label} ${i}`, bytes));
+  const owned = [...scratch];
+  const buffers = new Map<number, GPUBuffer>();
+  for (const [id, index] of placement.bufferOf) buffers.set(id, scratch[index]!);
+  const ownWeights = options.weights ? undefined : new WeightCache(device);
+  const cache = options.weights ?? ownWeights!;
+  try {
+    const pipelines = compilePipelines(device, program, options.onProgress);
+    pipelines.catch(() => undefined);
+    for (const storage of program.storages) {
+      if (storage.kind === "scratch") continue;
+      if (storage.kind === "weight") {
+        buffers.set(storage.id, await cache.get(storage.tensor!));
+        continue;
+      }
+      const bound = options.bind?.[storage.tensor?.attrs["name"] as string];
+      const buffer = bound ?? device.createBuffer(storage.name, storageBytes(storage));
+      if (!bound) owned.push(buffer);
+      buffers.set(storage.id, buffer);
+      if (storage.kind === "data") {
+        const { shape, dtype, attrs } = storage.tensor!;
+        device.gpu.queue.writeBuffer(buffer, 0, encode(attrs["data"] as ArrayLike<number>, shape, dtype));
+      }
+    }
+    const ready = await pipelines;
+    device.check();
+    const steps = program.dispatches.map((dispatch, i) => makeStep(device, dispatch, ready[i]!, buffers));
+    return new Plan(device, program, steps, buffers, owned, ownWeights);
+  } catch (error) {
+    for (const buffer of owned) device.destroyBuffer(buffer);
+    await ownWeights?.destroy();
+    throw error;
+  }
+}
+
+/** Runs a program once with given parameter buffers and keeps the buffer of one result only. */
+export async function runOnce(
+  device: Device,
+  program: Program,
+  staged: ReadonlyMap<number, GPUBuffer>,
+  result: Storage,
+): Promise<GPUBuffer> {
+  const given = staged.get(result.id);
+  if (given) return given;
+  const placement = place(program);
+  verify(program, placement);
+  const scratch = placement.buffers.map((bytes) => device.createBuffer(result.name, bytes));
+  const buffers = new Map(staged);
+  for (const [id, index] of placement.bufferOf) buffers.set(id, scratch[index]!);
+  const pipelines = await compilePipelines(device, program);
+  const steps = program.dispatches.map((dispatch, i) => makeStep(device, dispatch, pipelines[i]!, buffers));
+  submit(device, steps);
+  await device.gpu.queue.onSubmittedWorkDone();
+  device.check();
+  const kept = buffers.get(result.id)!;
+  for (const buffer of scratch) if (buffer !== kept) device.destroyBuffer(buffer);
+  return kept;
+}
+
+async function compilePipelines(
+  device: Device,
+  program: Program,
+  onProgress?: (done: number, total: number) => void,
+): Promise<GPUComputePipeline[]> {
+  let done = 0;
+  return Promise.all(
+    program.dispatches.map(async ({ kernel, params, operands }) => {
+      const pipeline = await device.pipeline(kernel, params, mapValues(operands, ({ type }) => type) as OperandTypes);
+      onProgress?.(++done, program.dispatches.length);
+      return pipeline;
+    }),
+  );
+}
+
+function makeStep(
+  device: Device,
+  dispatch: Dispatch,
+  pipeline: GPUComputePipeline,
+  buffers: ReadonlyMap<number, GPUBuffer>,
+): Step {
+  const { kernel, params, operands, label } = dispatch;
+  const entries = kernel.operands.flatMap(({ name }, binding) => {
+    const storage = operands[name];
+    if (!storage) return [];
+    const size = Math.ceil(storageBytes(storage) / 4) * 4;
+    return [{ binding, resource: { buffer: buffers.get(storage.id)!, size } }];
+  });
+  const group = device.gpu.createBindGroup({ label, layout: pipeline.getBindGroupLayout(0), entries });
+  return { dispatch, pipeline, group, workgroups: kernel.workgroups(params) };
+}
+
+function encodeStep(pass: GPUComputePassEncoder, { pipeline, group, workgroups }: Step): void {
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, group);
+  pass.dispatchWorkgroups(...workgroups);
+}
+
+function submit(device: Device, steps: readonly Step[]): void {
+  const encoder = device.gpu.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  for (const step of steps) encodeStep(pass, step);
+  pass.end();
+  device.gpu.queue.submit([encoder.finish()]);
+}
+
+function checkLimits(program: Program, device: Device): void {
+  for (const storage of program.storages) {
+    const bytes = storageBytes(storage);
+    if (bytes <= device.target.maxBindingSize) continue;
+    throw new DiffusionError(
+      "LIMIT",
+      `${storage.name} needs a binding of ${bytes} bytes, maxStorageBufferBindingSize is ${device.target.maxBindingSize}`,
+      { hint: "Use --dtype f16 or a smaller picture." },
+    );
+  }
+}
+
+/** Owns its buffers: `destroy()` frees them (weights belong to their cache). */
+export class Plan {
+  readonly device: Device;
+  readonly program: Program;
+  readonly #steps: readonly Step[];
+  readonly #buffers: ReadonlyMap<number, GPUBuffer>;
+  readonly #owned: readonly GPUBuffer[];
+  readonly #weights: WeightCache | undefined;
+
+  constructor(
+    device: Device,
+    program: Program,
+    steps: readonly Step[],
+    buffers: ReadonlyMap<number, GPUBuffer>,
+    owned: readonly GPUBuffer[],
+    weights: WeightCache | undefined,
+  ) {
+    this.device = device;
+    this.program = program;
+    this.#steps = steps;
+    this.#buffers = buffers;
+    this.#owned = owned;
+    this.#weights = weights;
+  }
+
+  /** The buffer of a named input or output, to bind into another plan. */
+  buffer(name: string): GPUBuffer {
+    return this.#buffers.get(this.#place(name).storage.id)!;
+  }
+
+  /** Writes an input; takes effect in the runs that follow. */
+  write(name: string, data: ArrayLike<number>): void {
+    const { shape, dtype } = this.#place(name);
+    this.device.gpu.queue.writeBuffer(this.buffer(name), 0, encode(data, shape, dtype));
+  }
+
+  /** Adds all dispatches to a pass. */
+  encode(pass: GPUComputePassEncoder): void {
+    for (const step of this.#steps) encodeStep(pass, step);
+  }
+
+  /** Submits one run; does not wait. */
+  run(): void {
+    submit(this.device, this.#steps);
+  }
+
+  /** Waits for what was submitted and reads one output, dense. Throws DEVICE_LOST or GPU_VALIDATION. */
+  async read(name: string): Promise<HostArray> {
+    const { storage, shape, dtype } = this.#place(name);
+    return decode(await this.#readBytes(storage), shape, dtype);
+  }
+
+  async #readBytes(storage: Storage): Promise<ArrayBuffer> {
+    const { gpu } = this.device;
+    const size = Math.ceil(storageBytes(storage) / 4) * 4;
+    const staging = gpu.createBuffer({ label: "read-back", size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const encoder = gpu.createCommandEncoder();
+    encoder.copyBufferToBuffer(this.#buffers.get(storage.id)!, 0, staging, 0, size);
+    gpu.queue.submit([encoder.finish()]);
+    try {
+      await staging.mapAsync(GPUMapMode.READ).catch((error) => {
+        this.device.check();
+        throw error;
+      });
+      this.device.check();
+      return staging.getMappedRange().slice(0);
+    } finally {
+      staging.destroy();
+    }
+  }
+
+  /** Runs once with a timestamp on both sides of each dispatch. Throws FEATURE_MISSING without timestamp-query. */
+  async profile(): Promise<Timing[]> {
+    const { gpu } = this.device;
+    if (!gpu.features.has("timestamp-query")) {
+      throw new DiffusionError("FEATURE_MISSING", "The adapter has no timestamp-query: nothing can be timed.");
+    }
+    const timings: Timing[] = [];
+    // A query set holds 4,096 timestamps at the most.
+    for (let start = 0; start < this.#steps.length; start += 2048) {
+      timings.push(...(await this.#profile(this.#steps.slice(start, start + 2048))));
+    }
+    return timings;
+  }
+
+  async #profile(steps: readonly Step[]): Promise<Timing[]> {
+    const { gpu } = this.device;
+    const count = 2 * steps.length;
+    const querySet = gpu.createQuerySet({ type: "timestamp", count });
+    const resolved = gpu.createBuffer({ size: 8 * count, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
+    const staging = gpu.createBuffer({ size: 8 * count, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const encoder = gpu.createCommandEncoder();
+    steps.forEach((step, i) => {
+      const timestampWrites = { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 };
+      const pass = encoder.beginComputePass({ timestampWrites });
+      encodeStep(pass, step);
+      pass.end();
+    });
+    encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
+    encoder.copyBufferToBuffer(resolved, 0, staging, 0, 8 * count);
+    gpu.queue.submit([encoder.finish()]);
+    await staging.mapAsync(GPUMapMode.READ);
+    this.device.check();
+    const times = new BigInt64Array(staging.getMappedRange().slice(0));
+    for (const object of [querySet, resolved, staging]) object.destroy();
+    return steps.map(({ dispatch }, i) => ({
+      label: dispatch.label,
+      kernel: dispatch.kernel.name,
+      ms: Number(times[2 * i + 1]! - times[2 * i]!) / 1e6,
+      ...cost(dispatch),
+    }));
+  }
+
+  /** Runs dispatch by dispatch and reads every result: the debugger of this project. */
+  async *trace(): AsyncGenerator<Traced> {
+    for (const step of this.#steps) {
+      submit(this.device, [step]);
+      const { kernel, operands, label } = step.dispatch;
+      for (const { name, access } of kernel.operands) {
+        const storage = operands[name];
+        if (access !== "write" || !storage?.tensor) continue;
+        const { shape, dtype, op } = storage.tensor;
+        yield { label, kernel: kernel.name, op, shape, data: decode(await this.#readBytes(storage), shape, dtype) };
+      }
+    }
+  }
+
+  /** Bytes of the buffers that this plan made for itself. */
+  get ownBytes(): number {
+    return this.#owned.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  async destroy(): Promise<void> {
+    for (const buffer of this.#owned) this.device.destroyBuffer(buffer);
+    await this.#weights?.destroy();
+  }
+
+  #place(name: string): Place {
+    const place = this.program.outputs[name] ?? this.program.inputs[name];
+    if (!place) throw new DiffusionError("INTERNAL", `the plan has no input or output "${name}"`);
+    return place;
+  }
+}
+
+/** FLOPs of a dispatch, and the bytes it must move: by the kernel's word, or each operand once. */
+export function cost({ kernel, params, operands }: Dispatch): { flops: number; bytes: number } {
+  const all = [...new Set(Object.values(operands))].reduce((sum, s) => sum + storageBytes(s), 0);
+  return { flops: kernel.flops(params), bytes: kernel.bytes?.(params) ?? all };
+}

@@ -1,0 +1,184 @@
+/**
+ * A graph as a list of dispatches on storages: everything that can be known without a GPU.
+ * Lowering runs in three passes: rewrite (ops into ops that have kernels), set constants apart (what
+ * depends on parameters alone is computed once, when weights are loaded), emit (ops into dispatches).
+ */
+import { reshape as reshapeKernel } from "../shaders/reshape.ts";
+import type { DType, StoredType } from "./dtype.ts";
+import { DiffusionError } from "./errors.ts";
+import { fuse } from "./fuse.ts";
+import { mapValues, type Outputs, reachable, standIn, withInputs } from "./graph.ts";
+import { LOWERINGS } from "./lower/index.ts";
+import type { Dispatch, Emitter, Storage, Target, View } from "./lower/lowering.ts";
+import { channels, numel, pitch, rows, type Shape, vectors } from "./shape.ts";
+import type { ParameterSource, Tensor } from "./tensor.ts";
+
+export interface Program {
+  readonly dispatches: readonly Dispatch[];
+  readonly storages: readonly Storage[];
+  readonly inputs: Readonly<Record<string, Place>>;
+  readonly outputs: Readonly<Record<string, Place>>;
+}
+
+/** A tensor with its storage. */
+export interface Place {
+  readonly storage: Storage;
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+export interface LowerOptions {
+  /** Apply the fusion rules (default). Without them the result must be the same. */
+  readonly fuse?: boolean;
+}
+
+/** The dispatches for `outputs` on a device like `target`. Throws INTERNAL for an op without lowering. */
+export function lower(outputs: Outputs, target: Target, options: LowerOptions = {}): Program {
+  const fused = options.fuse === false ? outputs : fuse(outputs);
+  const legal = rewrite(fused, target);
+  return new Builder(target, constants(legal)).build(legal);
+}
+
+/** The dispatches that compute one weight of a program from the parameters in the file. */
+export function lowerWeight(weight: Tensor, target: Target): Program {
+  return new Builder(target, new Set()).build({ weight });
+}
+
+/** Applies rewrites until none does; new tensors are rewritten in their turn. */
+function rewrite(outputs: Outputs, target: Target): Outputs {
+  const done = new Map<Tensor, Tensor>();
+  const visit = (t: Tensor): Tensor => {
+    const known = done.get(t);
+    if (known) return known;
+    const inputs = mapValues(t.inputs, visit);
+    const changed = Object.keys(inputs).some((name) => inputs[name] !== t.inputs[name]);
+    const rebuilt = changed ? withInputs(t, inputs) : t;
+    const other = LOWERINGS[t.op]?.rewrite?.(rebuilt, target);
+    const result = other ? standIn(visit(other), t) : rebuilt;
+    done.set(t, result);
+    done.set(result, result);
+    return result;
+  };
+  for (const t of reachable(outputs)) visit(t);
+  return mapValues(outputs, visit);
+}
+
+/** The tensors that depend on parameters alone. */
+function constants(outputs: Outputs): Set<Tensor> {
+  const found = new Set<Tensor>();
+  for (const t of reachable(outputs)) {
+    const inputs = Object.values(t.inputs);
+    const constant = inputs.length > 0 && inputs.every((input) => found.has(input));
+    if (t.op === "parameter" || constant) found.add(t);
+  }
+  return found;
+}
+
+const LEAVES = new Set(["parameter", "data", "input"]);
+
+class Builder implements Emitter {
+  readonly target: Target;
+  readonly #constants: ReadonlySet<Tensor>;
+  readonly #dispatches: Dispatch[] = [];
+  readonly #storages: Storage[] = [];
+  readonly #places = new Map<Tensor, Storage>();
+
+  constructor(target: Target, constants: ReadonlySet<Tensor>) {
+    this.target = target;
+    this.#constants = constants;
+  }
+
+  build(outputs: Outputs): Program {
+    const order = reachable(outputs);
+    for (const t of order) {
+      const pending = !this.#constants.has(t) && !LEAVES.has(t.op) && !LOWERINGS[t.op]?.lazy;
+      if (pending && !this.#places.has(t)) this.#emit(t);
+    }
+    const place = (t: Tensor) => ({ storage: this.read(t), shape: t.shape, dtype: t.dtype });
+    const inputs = order.filter((t) => t.op === "input");
+    return {
+      outputs: mapValues(outputs, place),
+      inputs: Object.fromEntries(inputs.map((t) => [t.attrs["name"] as string, place(t)])),
+      dispatches: this.#dispatches,
+      storages: this.#storages,
+    };
+  }
+
+  read(t: Tensor): Storage {
+    const known = this.#places.get(t);
+    if (known) return known;
+    if (this.#constants.has(t)) return this.#leaf(t, "weight", t.dtype, vectors(t.shape));
+    if (t.op === "parameter") return this.#parameter(t);
+    if (t.op === "data" || t.op === "input") return this.#leaf(t, t.op, t.dtype, vectors(t.shape));
+    this.#emit(t);
+    return this.#places.get(t)!;
+  }
+
+  view(t: Tensor): View {
+    const x = t.inputs["x"];
+    const { axis, start } = t.attrs as { axis?: number; start?: number };
+    const inPlace =
+      t.op === "slice" &&
+      !this.#places.has(t) &&
+      !this.#constants.has(t) &&
+      axis === t.shape.length - 1 &&
+      start! % 4 === 0 &&
+      channels(t.shape) % 4 === 0;
+    if (!inPlace || !x) return { storage: this.read(t), offset: 0, pitch: pitch(t.shape) };
+    const parent = this.view(x);
+    return { ...parent, offset: parent.offset + start! / 4 };
+  }
+
+  write(t: Tensor): Storage {
+    return this.#leaf(t, "scratch", t.dtype, vectors(t.shape));
+  }
+
+  scratch(type: StoredType, count: number, name: string): Storage {
+    return this.#storage("scratch", type, count, name);
+  }
+
+  alias(t: Tensor, storage: Storage): void {
+    this.#places.set(t, storage);
+  }
+
+  dispatch: Emitter["dispatch"] = (kernel, params, operands, label) => {
+    const present = Object.entries(operands).filter(([, storage]) => storage !== undefined);
+    const missing = kernel.operands.filter((o) => !o.optional && operands[o.name] === undefined);
+    if (missing.length > 0) {
+      throw new DiffusionError("INTERNAL", `${kernel.name} (${label}) lacks its operand ${missing[0]!.name}`);
+    }
+    const given = Object.fromEntries(present) as Record<string, Storage>;
+    this.#dispatches.push({ kernel, params, operands: given, label });
+  };
+
+  #emit(t: Tensor): void {
+    const emit = LOWERINGS[t.op]?.emit;
+    if (!emit) throw new DiffusionError("INTERNAL", `no kernel for the op ${t.op} (${t.label})`);
+    emit(t, this);
+  }
+
+  /** A parameter lies in the file without padding: rows that are no multiple of four are spread out. */
+  #parameter(t: Tensor): Storage {
+    const source = t.attrs["source"] as ParameterSource;
+    const count = Math.ceil(numel(t.shape) / 4);
+    const width = channels(t.shape);
+    if (width % 4 === 0 || rows(t.shape) === 1) return this.#leaf(t, "parameter", source.type, count);
+    const raw = this.#storage("parameter", source.type, count, t.label, t);
+    const params = { from: width, fromStride: width, to: width, rows: rows(t.shape) };
+    this.dispatch(reshapeKernel, params, { x: raw, y: this.write(t) }, t.label);
+    return this.#places.get(t)!;
+  }
+
+  #leaf(t: Tensor, kind: Storage["kind"], type: StoredType, count: number): Storage {
+    const storage = this.#storage(kind, type, count, t.label || t.op, t);
+    this.#places.set(t, storage);
+    return storage;
+  }
+
+  #storage(kind: Storage["kind"], type: StoredType, count: number, name: string, tensor?: Tensor): Storage {
+    const id = this.#storages.length;
+    const storage = { id, kind, type, vectors: count, name, ...(tensor ? { tensor } : {}) };
+    this.#storages.push(storage);
+    return storage;
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Weights on the GPU: each constant expression over parameters ("the transpose of unet.conv_in.weight
+ * as f16") is computed once per cache and shared by every plan that wants it. Parameters are streamed
+ * through small staging buffers, one expression at a time, so host memory stays flat.
+ */
+import type { Device } from "./device.ts";
+import { BYTES } from "./dtype.ts";
+import { storageBytes } from "./memory.ts";
+import { lowerWeight } from "./program.ts";
+import { numel } from "./shape.ts";
+import type { ParameterSource, Tensor } from "./tensor.ts";
+import { runOnce } from "./plan.ts";
+
+/** Largest piece that is read and uploaded at a time. */
+const PIECE = 32 * 1024 * 1024;
+
+export class WeightCache {
+  readonly #device: Device;
+  readonly #buffers = new Map<string, Promise<GPUBuffer>>();
+  readonly #sources = new Map<ParameterSource, number>();
+  /** One expression at a time: two would double the staging memory. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  /** The buffer that holds `weight`; computed at the first call. */
+  get(weight: Tensor): Promise<GPUBuffer> {
+    const key = this.#key(weight);
+    let buffer = this.#buffers.get(key);
+    if (!buffer) {
+      buffer = this.#turn.then(() => this.#load(weight));
+      this.#turn = buffer.catch(() => undefined);
+      this.#buffers.set(key, buffer);
+    }
+    return buffer;
+  }
+
+  /** Two expressions of the same ops on the same parameters have the same key. */
+  #key(t: Tensor): string {
+    const { source, ...attrs } = t.attrs as { source?: ParameterSource };
+    if (source) {
+      if (!this.#sources.has(source)) this.#sources.set(source, this.#sources.size);
+      return `#${this.#sources.get(source)}`;
+    }
+    const inputs = Object.entries(t.inputs).map(([name, input]) => `${name}=${this.#key(input)}`);
+    return `${t.op}[${t.shape}]${t.dtype}${JSON.stringify(attrs)}(${inputs.join(",")})`;
+  }
+
+  async #load(weight: Tensor): Promise<GPUBuffer> {
+    const program = lowerWeight(weight, this.#device.target);
+    const parameters = program.storages.filter(({ kind }) => kind === "parameter");
+    const staged = new Map<number, GPUBuffer>();
+    try {
+      for (const storage of parameters) {
+        const buffer = this.#device.createBuffer(storage.name, storageBytes(storage));
+        staged.set(storage.id, buffer);
+        await upload(this.#device, buffer, storage.tensor!.attrs["source"] as ParameterSource);
+      }
+      const result = await runOnce(this.#device, program, staged, program.outputs["weight"]!.storage);
+      for (const [id, buffer] of staged) if (buffer === result) staged.delete(id);
+      return result;
+    } finally {
+      for (const buffer of staged.values()) this.#device.destroyBuffer(buffer);
+    }
+  }
+
+  /** Frees every weight. */
+  async destroy(): Promise<void> {
+    for (const buffer of await Promise.allSettled(this.#buffers.values())) {
+      if (buffer.status === "fulfilled") this.#device.destroyBuffer(buffer.value);
+    }
+    this.#buffers.clear();
+  }
+}
+
+async function upload(device: Device, buffer: GPUBuffer, source: ParameterSource): Promise<void> {
+  const total = numel(source.shape) * BYTES[source.type];
+  for (let offset = 0; offset < total; offset += PIECE) {
+    const bytes = await source.read(offset, Math.min(PIECE, total - offset));
+    device.check();
+    device.gpu.queue.writeBuffer(buffer, offset, fourAligned(bytes));
+    // writeBuffer copies into memory of its own; without this wait those copies pile up.
+    await device.gpu.queue.onSubmittedWorkDone();
+  }
+  device.check();
+}
+
+/** writeBuffer wants a multiple of four bytes; an odd number of halves gets two more. */
+function fourAligned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  if (bytes.byteLength % 4 === 0) return bytes as Uint8Array<ArrayBuffer>;
+  const padded = new Uint8Array(Math.ceil(bytes.byteLength / 4) * 4);
+  padded.set(bytes);
+  return padded;
+}
