@@ -1,0 +1,2 @@
+def save_faults(folder, golden):
+    pass
