@@ -46,6 +46,8 @@ export interface GenerateRequest {
   readonly height?: number | undefined;
   /** 1..16 pictures from one stream of noise, as diffusers' `num_images_per_prompt`. */
   readonly numImages?: number | undefined;
+  /** `latent` leaves the VAE out and reads the final latents back, as diffusers' `output_type`. */
+  readonly output?: "image" | "latent" | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: ((event: StepEvent) => void) | undefined;
 }
@@ -96,8 +98,9 @@ export interface ModelInfo {
 }
 
 export interface GenerateResult {
+  /** Empty where the latents were asked for. */
   readonly images: readonly RgbaImage[];
-  /** The final latents before the VAE: [B,4,h,w], f32. */
+  /** The final latents before the VAE, where they were asked for: [B,4,h,w], f32. */
   readonly latents?: { readonly data: Float32Array; readonly shape: readonly number[] };
   readonly seed: number;
   readonly warnings: readonly string[];
