@@ -76,7 +76,7 @@ describe("the safetensors reader, on anything", () => {
       RUNS,
     ));
 
-  it("survives random JSON as a tensor, and accepts only what JSON.parse accepts", () =>
+  it("survives random JSON as a tensor", () =>
     fc.assert(
       fc.asyncProperty(fc.json({ noUnicodeString: false }), async (json) => {
         await readsOrRefuses(fileOf(`{"x":${json}}`, 16));
@@ -132,12 +132,10 @@ describe("safetensors headers made to be slow", () => {
       (_, i) => `"t${i}":{"dtype":"U8","shape":[],"data_offsets":[${i},${i + 1}]}`,
     );
     const bytes = fileOf(`{${members.join(",")}}`, 1e6);
-    await failsWith(
-      readSafetensors(memorySource(bytes)),
-      "WEIGHTS_HEADER",
-      /more than 1000000 items/,
-    );
-    assert.ok((await timed(bytes)) < LIMIT_MS);
+    const start = performance.now();
+    const reading = readSafetensors(memorySource(bytes));
+    await failsWith(reading, "WEIGHTS_HEADER", /more than 1000000 items/);
+    assert.ok(performance.now() - start < LIMIT_MS);
   });
 
   it("100,000 tensors are read", async () => {
