@@ -10,7 +10,7 @@ import { fuse } from "./fuse.ts";
 import { mapValues, type Outputs, reachable, standIn, withInputs } from "./graph.ts";
 import { LOWERINGS } from "./lower/index.ts";
 import type { Dispatch, Emitter, Storage, Target, View } from "./lower/lowering.ts";
-import { channels, numel, pitch, rows, type Shape, vectors } from "./shape.ts";
+import { channels, denseStrides, numel, pitch, rows, type Shape, strides, vectors } from "./shape.ts";
 import type { ParameterSource, Tensor } from "./tensor.ts";
 
 export interface Program {
@@ -129,6 +129,13 @@ class Builder implements Emitter {
     return { ...parent, offset: parent.offset + start! / 4 };
   }
 
+  gather(t: Tensor): { storage: Storage; stride: number[] } {
+    if (t.op !== "parameter" || this.#constants.has(t) || this.#places.has(t)) {
+      return { storage: this.read(t), stride: strides(t.shape) };
+    }
+    return { storage: this.#raw(t), stride: denseStrides(t.shape) };
+  }
+
   write(t: Tensor): Storage {
     return this.#leaf(t, "scratch", t.dtype, vectors(t.shape));
   }
@@ -159,14 +166,20 @@ class Builder implements Emitter {
 
   /** A parameter lies in the file without padding: rows that are no multiple of four are spread out. */
   #parameter(t: Tensor): Storage {
-    const source = t.attrs["source"] as ParameterSource;
-    const count = Math.ceil(numel(t.shape) / 4);
+    const raw = this.#raw(t);
     const width = channels(t.shape);
-    if (width % 4 === 0 || rows(t.shape) === 1) return this.#leaf(t, "parameter", source.type, count);
-    const raw = this.#storage("parameter", source.type, count, t.label, t);
+    if (width % 4 === 0 || rows(t.shape) === 1) {
+      this.alias(t, raw);
+      return raw;
+    }
     const params = { from: width, fromStride: width, to: width, rows: rows(t.shape) };
     this.dispatch(reshapeKernel, params, { x: raw, y: this.write(t) }, t.label);
     return this.#places.get(t)!;
+  }
+
+  #raw(t: Tensor): Storage {
+    const source = t.attrs["source"] as ParameterSource;
+    return this.#storage("parameter", source.type, Math.ceil(numel(t.shape) / 4), t.label, t);
   }
 
   #leaf(t: Tensor, kind: Storage["kind"], type: StoredType, count: number): Storage {

@@ -38,6 +38,11 @@ export function strides(shape: Shape): number[] {
   return out;
 }
 
+/** Distance in values between neighbours along each axis of a file's tensor, which has no padding. */
+export function denseStrides(shape: Shape): number[] {
+  return shape.map((_, axis) => numel(shape.slice(axis + 1)));
+}
+
 /** NumPy's rule: align at the last axis; sizes must agree or be 1. */
 export function broadcastShapes(op: string, a: Shape, b: Shape): number[] {
   const rank = Math.max(a.length, b.length);

@@ -5,20 +5,24 @@ import { channels, pitch, rows, type Shape, strides } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Emitter, Lowering } from "./lowering.ts";
 
-/** Copies x to t's storage under a gather rule; axes not mentioned run as in x. */
-function emitCopy(t: Tensor, emitter: Emitter, rule: Partial<CopyParams>): void {
-  const x = t.inputs["x"]!;
+/** Copies x to t's storage under a gather rule, made from the source's own strides. */
+function emitCopy(
+  t: Tensor,
+  emitter: Emitter,
+  rule: (stride: readonly number[]) => Partial<CopyParams> = () => ({}),
+): void {
+  const { storage, stride } = emitter.gather(t.inputs["x"]!);
   const shape = t.shape.length > 0 ? t.shape : [1];
-  const zeros = shape.map(() => 0);
-  const params = { shape, stride: rule.stride ?? strides(shape), offset: 0, before: zeros, source: shape, value: 0, ...rule };
-  emitter.dispatch(copy, params, { x: emitter.read(x), y: emitter.write(t) }, t.label);
+  const before = shape.map(() => 0);
+  const plain = { shape, stride, offset: 0, before, source: shape, value: 0 };
+  const params = { ...plain, ...rule(stride) };
+  emitter.dispatch(copy, params, { x: storage, y: emitter.write(t) }, t.label);
 }
 
 const permute: Lowering = {
   emit(t, emitter) {
     const axes = t.attrs["axes"] as number[];
-    const from = strides(t.inputs["x"]!.shape);
-    emitCopy(t, emitter, { stride: axes.map((axis) => from[axis]!) });
+    emitCopy(t, emitter, (stride) => ({ stride: axes.map((axis) => stride[axis]!) }));
   },
 };
 
@@ -26,30 +30,32 @@ const slice: Lowering = {
   lazy: true,
   emit(t, emitter) {
     const { axis, start } = t.attrs as { axis: number; start: number };
-    const stride = strides(t.inputs["x"]!.shape);
-    emitCopy(t, emitter, { stride, offset: start * stride[axis]! });
+    emitCopy(t, emitter, (stride) => ({ offset: start * stride[axis]! }));
   },
 };
 
 const expand: Lowering = {
   emit(t, emitter) {
-    const x = t.inputs["x"]!;
-    emitCopy(t, emitter, { stride: broadcastStrides(x.shape, t.shape) });
+    const from = t.inputs["x"]!.shape;
+    emitCopy(t, emitter, (stride) => ({ stride: broadcastStrides(from, t.shape, stride) }));
   },
 };
 
-/** Strides of `from` along the axes of `to`: 0 where it repeats. */
-export function broadcastStrides(from: Shape, to: Shape): number[] {
-  const own = strides(from);
+/** Strides of a tensor along the axes of `to`, to which it broadcasts: 0 where it repeats. */
+export function broadcastStrides(
+  from: Shape,
+  to: Shape,
+  stride: readonly number[] = strides(from),
+): number[] {
   const lead = to.length - from.length;
-  return to.map((_, axis) => (axis < lead || from[axis - lead] === 1 ? 0 : own[axis - lead]!));
+  return to.map((_, axis) => (axis < lead || from[axis - lead] === 1 ? 0 : stride[axis - lead]!));
 }
 
 const pad: Lowering = {
   emit(t, emitter) {
-    const x = t.inputs["x"]!;
+    const source = t.inputs["x"]!.shape;
     const { before, value } = t.attrs as { before: number[]; value: number };
-    emitCopy(t, emitter, { stride: strides(x.shape), before, source: x.shape, value });
+    emitCopy(t, emitter, () => ({ before, source, value }));
   },
 };
 
@@ -57,7 +63,7 @@ const cast: Lowering = {
   emit(t, emitter) {
     const storage = emitter.read(t.inputs["x"]!);
     if (storage.type === t.dtype) emitter.alias(t, storage);
-    else emitCopy(t, emitter, {});
+    else emitCopy(t, emitter);
   },
 };
 

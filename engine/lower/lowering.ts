@@ -45,6 +45,8 @@ export interface Emitter {
   read(x: Tensor): Storage;
   /** Like `read`, but slices of the last axis stay where they are, if they lie on vec4 borders. */
   view(x: Tensor): View;
+  /** Where x lies for a gather: like `read`, but a parameter stays as the file has it, without padding. */
+  gather(x: Tensor): { readonly storage: Storage; readonly stride: readonly number[] };
   /** Room for the result; every op writes its result exactly once, all lanes of it. */
   write(t: Tensor): Storage;
   /** Room for something between two dispatches of one op. */

@@ -1,0 +1,150 @@
+/** Lowering of matrix products and convolutions: weights are packed [.., in, out], then gemm or conv2d. */
+import { type Conv2dParams, conv2d as conv2dKernel } from "../../shaders/conv2d.ts";
+import { type Activation, type Epilogue, NO_EPILOGUE } from "../../shaders/epilogue.ts";
+import { type GemmParams, gemm as gemmKernel } from "../../shaders/gemm.ts";
+import type { Padding } from "../ops/conv2d.ts";
+import { cast } from "../ops/elementwise.ts";
+import { linear as linearOp } from "../ops/linear.ts";
+import { expand, pad, permute, reshape, transpose } from "../ops/layout.ts";
+import { channels, numel, pitch, rows, sameShape, vectors } from "../shape.ts";
+import { createTensor, type Tensor } from "../tensor.ts";
+import type { Emitter, Lowering, Storage } from "./lowering.ts";
+
+/** What fusion may have added to a linear or conv2d node. */
+export interface EpilogueAttrs {
+  readonly activation?: Activation;
+  readonly gated?: boolean;
+}
+
+/** x·Wᵀ becomes x·w with w = Wᵀ in the dtype of x; biases are f32. */
+const linear: Lowering = {
+  rewrite(t) {
+    const { x, weight, bias } = t.inputs;
+    const w = cast(wholeVectors(transpose(weight!, 0, 1), 0), x!.dtype);
+    const inputs = { ...t.inputs, x: x!, weight: undefined, w, bias: bias && cast(bias, "f32") };
+    return createTensor("gemm", t.shape, t.dtype, inputs, { ...t.attrs, batch: 1, M: rows(x!.shape) }, t.label);
+  },
+};
+
+/** Kernels read the summed axis four at a time: zeros up to the next multiple. */
+function wholeVectors(w: Tensor, axis: number): Tensor {
+  const missing = -w.shape[axis]! & 3;
+  if (missing === 0) return w;
+  const padding = new Array<number>(2 * w.shape.length).fill(0);
+  padding[2 * (w.shape.length - 1 - axis) + 1] = missing;
+  return pad(w, padding);
+}
+
+const matmul: Lowering = {
+  rewrite(t) {
+    const { a, b } = t.inputs as { a: Tensor; b: Tensor };
+    const lead = t.shape.slice(0, -2);
+    const batch = lead.reduce((product, n) => product * n, 1);
+    const [M, K] = a.shape.slice(-2) as [number, number];
+    const w = flatBatch(wholeVectors(b, b.shape.length - 2), lead);
+    const x = flatBatch(a, lead);
+    // One right side for all: the batch is just more rows.
+    const one = w.shape[0] === 1 && x.shape[0] === batch;
+    const attrs = one ? { batch: 1, M: batch * M } : { batch, M };
+    const shape = [...lead, M, t.shape.at(-1)!];
+    return createTensor("gemm", shape, t.dtype, { x, w }, { ...attrs, K }, t.label);
+  },
+};
+
+/** [lead..., r, c] -> [batch, r, c], or [1, r, c] where all batches share it. */
+function flatBatch(t: Tensor, lead: readonly number[]): Tensor {
+  const matrix = t.shape.slice(-2);
+  const own = t.shape.slice(0, -2);
+  if (numel(own) === 1) return reshape(t, [1, ...matrix]);
+  const whole = sameShape(own, lead) ? t : expand(t, [...lead, ...matrix]);
+  return reshape(whole, [numel(lead), ...matrix]);
+}
+
+const gemm: Lowering = {
+  emit(t, emitter) {
+    const { x, w } = t.inputs as { x: Tensor; w: Tensor };
+    const { batch, M, gated } = t.attrs as { batch: number; M: number; gated?: boolean };
+    const { storage, offset, pitch: xPitch } = emitter.view(x);
+    const shared = (side: Tensor) => batch > 1 && side.shape[0] === 1;
+    const params: GemmParams = {
+      batch,
+      M,
+      N: channels(w.shape),
+      K: channels(x.shape),
+      xOffset: offset,
+      xPitch,
+      xBatch: shared(x) ? 0 : M * xPitch,
+      wBatch: batch === 1 || shared(w) ? 0 : vectors(w.shape) / batch,
+      gated: gated ?? false,
+      ...epilogueParams(t, emitter),
+    };
+    const operands = { x: storage, w: emitter.read(w), ...epilogueOperands(t, emitter) };
+    emitter.dispatch(gemmKernel, params, { ...operands, y: emitter.write(t) }, t.label);
+  },
+};
+
+const conv2d: Lowering = {
+  rewrite(t) {
+    const { x, weight, bias } = t.inputs as { x: Tensor; weight: Tensor; bias?: Tensor };
+    const { stride, padding } = t.attrs as { stride: readonly number[]; padding: Padding };
+    const [outChannels, inChannels, kh, kw] = weight.shape as [number, number, number, number];
+    const plain = kh * kw * stride[0]! * stride[1]! === 1 && padding.every((side) => side === 0);
+    if (plain) {
+      const flat = linearOp(x, reshape(weight, [outChannels, inChannels]), bias);
+      return { ...flat, inputs: { ...t.inputs, ...flat.inputs }, attrs: t.attrs, label: t.label };
+    }
+    const w = cast(wholeVectors(permute(weight, [2, 3, 1, 0]), 2), x.dtype);
+    const inputs = { ...t.inputs, weight: undefined, w, bias: bias && cast(bias, "f32") };
+    return createTensor("conv", t.shape, t.dtype, inputs, t.attrs, t.label);
+  },
+};
+
+const conv: Lowering = {
+  emit(t, emitter) {
+    const { x, w } = t.inputs as { x: Tensor; w: Tensor };
+    const { stride, padding } = t.attrs as { stride: [number, number]; padding: Padding };
+    const [batch, inHeight, inWidth, inChannels] = x.shape as [number, number, number, number];
+    const [, outHeight, outWidth, outChannels] = t.shape as [number, number, number, number];
+    const params: Conv2dParams = {
+      batch,
+      inHeight,
+      inWidth,
+      inChannels,
+      outHeight,
+      outWidth,
+      outChannels,
+      kernel: [w.shape[0]!, w.shape[1]!],
+      stride,
+      top: padding[0],
+      left: padding[2],
+      ...epilogueParams(t, emitter),
+    };
+    const operands = { x: emitter.read(x), w: emitter.read(w), ...epilogueOperands(t, emitter) };
+    emitter.dispatch(conv2dKernel, params, { ...operands, y: emitter.write(t) }, t.label);
+  },
+};
+
+function epilogueParams(t: Tensor, emitter: Emitter): Epilogue {
+  const { activation } = t.attrs as EpilogueAttrs;
+  const { rowBias } = t.inputs;
+  const base = { ...NO_EPILOGUE, activation: activation ?? "none" };
+  if (!rowBias) return base;
+  const { offset, pitch: rowBiasPitch } = emitter.view(rowBias);
+  return {
+    ...base,
+    rowsPerBias: rows(t.shape) / rows(rowBias.shape),
+    rowBiasPitch: rows(rowBias.shape) === 1 ? 0 : rowBiasPitch,
+    rowBiasOffset: offset,
+  };
+}
+
+function epilogueOperands(t: Tensor, emitter: Emitter): Record<string, Storage | undefined> {
+  const { bias, rowBias, residual } = t.inputs;
+  return {
+    bias: bias && emitter.read(bias),
+    rowBias: rowBias && emitter.view(rowBias).storage,
+    residual: residual && emitter.read(residual),
+  };
+}
+
+export const LINEAR = { linear, matmul, gemm, conv2d, conv };

@@ -1,0 +1,17 @@
+// What happens to a finished sum before it is stored: bias, a bias per picture (time embedding),
+// activation, residual. Absent operands load as zero; ACTIVATION is 0 none, 1 silu, 2 gelu (erf),
+// 3 gelu by tanh, 4 quick gelu. Needs bias, rowBias and residual among the kernel's operands.
+fn epilogue(sum: vec4<f32>, row: u32, column: u32) -> vec4<f32> {
+  let biased = sum + loadBias(column) + loadRowBias((row / ROWS_PER_BIAS) * ROW_BIAS_PITCH + ROW_BIAS_OFFSET + column);
+  return activate(biased) + loadResidual(row * PITCH + column);
+}
+
+fn activate(v: vec4<f32>) -> vec4<f32> {
+  switch ACTIVATION {
+    case 1u: { return silu4(v); }
+    case 2u: { return gelu4(v); }
+    case 3u: { return geluTanh4(v); }
+    case 4u: { return geluQuick4(v); }
+    default: { return v; }
+  }
+}
