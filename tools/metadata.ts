@@ -20,7 +20,8 @@ export function pictureTexts(
   ];
 }
 
-function ownRecord(result: GenerateResult, index: number, version: string) {
+/** The request and the model, from which `image` can be made again. */
+export function ownRecord(result: GenerateResult, index: number, version: string) {
   return { version, request: result.request, image: index, model: result.model };
 }
 
