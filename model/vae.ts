@@ -1,0 +1,37 @@
+/** The decoder of AutoencoderKL (Esser et al. 2021; Rombach et al. 2022). */
+import { add, reshape, silu, split, type Tensor } from "../engine/index.ts";
+import { layer } from "../engine/parameters.ts";
+import type { VaeConfig } from "./config.ts";
+import { attend, conv, dense, group, joined, type Norm, resnet, toTokens, upsample } from "./layers.ts";
+
+const VAE_EPS = 1e-6;
+
+/** Latents divided by the scaling factor to a picture in about -1..1. z [B, h, w, 4] -> [B, 8h, 8w, 3]. */
+export const vaeDecoder = layer((w, config: VaeConfig, z: Tensor): Tensor => {
+  const norm = { groups: config.normNumGroups, eps: VAE_EPS };
+  const decoder = w.at("decoder");
+  const x = w.has("post_quant_conv") ? conv(w.at("post_quant_conv"), z) : z;
+  let h = midBlock(decoder.at("mid_block"), norm, conv(decoder.at("conv_in"), x, { padding: 1 }));
+  for (const block of decoder.list("up_blocks")) {
+    for (const part of block.list("resnets")) h = resnet(part, h, norm);
+    if (block.has("upsamplers")) h = upsample(block.at("upsamplers.0"), h);
+  }
+  return conv(decoder.at("conv_out"), silu(group(decoder.at("conv_norm_out"), h, norm)), { padding: 1 });
+});
+
+const midBlock = layer((w, norm: Norm, x: Tensor): Tensor => {
+  const [first, ...rest] = w.list("resnets");
+  let h = resnet(first!, x, norm);
+  rest.forEach((block, i) => {
+    if (w.has(`attentions.${i}`)) h = pixelAttention(w.at(`attentions.${i}`), norm, h);
+    h = resnet(block, h, norm);
+  });
+  return h;
+});
+
+/** Self-attention over all pixels with one head, added to x. */
+export const pixelAttention = layer((w, norm: Norm, x: Tensor): Tensor => {
+  const tokens = toTokens(group(w.at("group_norm"), x, norm));
+  const [q, k, v] = split(joined(w, tokens, ["to_q", "to_k", "to_v"]), x.shape.at(-1)!, -1);
+  return add(reshape(dense(w.at("to_out.0"), attend(q!, k!, v!, 1)), x.shape), x);
+});
