@@ -74,6 +74,15 @@ function constants(outputs: Outputs): Set<Tensor> {
   return found;
 }
 
+/** A parameter whose rows need no padding serves as it lies in the file, in the file's type. */
+function usedAsStored(t: Tensor): boolean {
+  return t.op === "parameter" && (channels(t.shape) % 4 === 0 || rows(t.shape) === 1);
+}
+
+function weightType(t: Tensor): StoredType {
+  return usedAsStored(t) ? (t.attrs["source"] as ParameterSource).type : t.dtype;
+}
+
 const LEAVES = new Set(["parameter", "data", "input"]);
 
 class Builder implements Emitter {
@@ -107,7 +116,7 @@ class Builder implements Emitter {
   read(t: Tensor): Storage {
     const known = this.#places.get(t);
     if (known) return known;
-    if (this.#constants.has(t)) return this.#leaf(t, "weight", t.dtype, vectors(t.shape));
+    if (this.#constants.has(t)) return this.#leaf(t, "weight", weightType(t), vectors(t.shape));
     if (t.op === "parameter") return this.#parameter(t);
     if (t.op === "data" || t.op === "input") return this.#leaf(t, t.op, t.dtype, vectors(t.shape));
     this.#emit(t);

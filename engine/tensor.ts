@@ -92,6 +92,13 @@ export function parameter(source: ParameterSource): Tensor {
   return createTensor("parameter", source.shape, dtype, {}, { source }, source.name);
 }
 
+/** Rows from..to-1 (along axis 0) of a parameter; only their bytes are read. */
+export function parameterRows(whole: Tensor, from: number, to: number): Tensor {
+  const shape = whole.shape.with(0, to - from);
+  const attrs = { ...whole.attrs, from: from + ((whole.attrs["from"] as number) ?? 0) };
+  return createTensor("parameter", shape, whole.dtype, {}, attrs, `${whole.label}[${from}:${to}]`);
+}
+
 /** "unet.conv_in.weight is [320,4,3,3]": how errors speak of a tensor. */
 export function describe(t: Tensor, fallback: string): string {
   const name = t.op === "parameter" || t.op === "input" ? t.label : fallback;

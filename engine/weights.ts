@@ -56,7 +56,7 @@ export class WeightCache {
       for (const storage of parameters) {
         const buffer = this.#device.createBuffer(storage.name, storageBytes(storage));
         staged.set(storage.id, buffer);
-        await upload(this.#device, buffer, storage.tensor!.attrs["source"] as ParameterSource);
+        await upload(this.#device, buffer, storage.tensor!);
       }
       const result = await runOnce(this.#device, program, staged, program.outputs["weight"]!.storage);
       for (const [id, buffer] of staged) if (buffer === result) staged.delete(id);
@@ -75,10 +75,12 @@ export class WeightCache {
   }
 }
 
-async function upload(device: Device, buffer: GPUBuffer, source: ParameterSource): Promise<void> {
-  const total = numel(source.shape) * BYTES[source.type];
+async function upload(device: Device, buffer: GPUBuffer, parameter: Tensor): Promise<void> {
+  const { source, from = 0 } = parameter.attrs as { source: ParameterSource; from?: number };
+  const start = from * numel(parameter.shape.slice(1)) * BYTES[source.type];
+  const total = numel(parameter.shape) * BYTES[source.type];
   for (let offset = 0; offset < total; offset += PIECE) {
-    const bytes = await source.read(offset, Math.min(PIECE, total - offset));
+    const bytes = await source.read(start + offset, Math.min(PIECE, total - offset));
     device.check();
     device.gpu.queue.writeBuffer(buffer, offset, fourAligned(bytes));
     // writeBuffer copies into memory of its own; without this wait those copies pile up.

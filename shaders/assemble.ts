@@ -43,17 +43,28 @@ function float(value: number): string {
 function withoutBindings(text: string, absent: readonly OperandSpec[]): string {
   if (absent.length === 0) return text;
   const names = absent.map((operand) => operand.name).join("|");
-  return text.replace(new RegExp(`^@group.*\\bvar<storage[^>]*>\\s+(?:${names})\\s*:.*$`, "gm"), "");
+  return text.replace(
+    new RegExp(`^@group.*\\bvar<storage[^>]*>\\s+(?:${names})\\s*:.*$`, "gm"),
+    "",
+  );
 }
 
-/** For operand `x`: `alias X` (the array element: 4 channels), `loadX(i)`, `elementX(i)`, `storeX(i, v)`. */
+/**
+ * For operand `x`: `alias X` (the array element: 4 channels), `XScalar` and `XVector` (f32 or i32, what
+ * one channel and four are in arithmetic), `loadX(i)`, `elementX(i)`, `storeX(i, v)`.
+ */
 function accessors({ name, access }: OperandSpec, type: StorageType | undefined): string {
   const upper = name[0]!.toUpperCase() + name.slice(1);
   if (type === undefined) {
     return `fn load${upper}(i: u32) -> vec4<f32> { return vec4<f32>(); }\nfn element${upper}(i: u32) -> f32 { return 0.0; }`;
   }
   const forms = STORAGE[type];
-  const lines = [`alias ${upper} = ${forms.element};`];
+  const scalar = type === "i32" ? "i32" : "f32";
+  const lines = [
+    `alias ${upper} = ${forms.element};`,
+    `alias ${upper}Scalar = ${scalar};`,
+    `alias ${upper}Vector = vec4<${scalar}>;`,
+  ];
   if (access === "read") lines.push(...forms.read(name, upper));
   else lines.push(forms.write(name, upper));
   return lines.join("\n");

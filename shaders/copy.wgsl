@@ -23,16 +23,16 @@ fn main(
     address += i * STRIDE[a];
   }
   if (ALIGNED) {
-    let v = select(vec4<f32>(VALUE), loadX(u32(max(address, 0)) / 4u + column), inside);
-    storeY(index, keepLanes(v, column, SHAPE[LAST]));
+    let v = select(XVector(XScalar(VALUE)), loadX(u32(max(address, 0)) / 4u + column), inside);
+    storeY(index, select(YVector(), YVector(v), insideLanes(column, SHAPE[LAST])));
     return;
   }
-  var v = vec4<f32>(VALUE);
+  var v = XVector(XScalar(VALUE));
   for (var lane = 0u; lane < 4u; lane++) {
     let i = i32(4u * column + lane) - BEFORE[LAST];
     if (inside && i >= 0 && i < SOURCE[LAST]) {
       v[lane] = elementX(u32(address + i * STRIDE[LAST]));
     }
   }
-  storeY(index, keepLanes(v, column, SHAPE[LAST]));
+  storeY(index, select(YVector(), YVector(v), insideLanes(column, SHAPE[LAST])));
 }

@@ -12,12 +12,12 @@ fn main(
   if (index >= VECTORS) { return; }
   let row = index / TO_PITCH;
   let column = index % TO_PITCH;
-  var v = vec4<f32>();
+  var v = YVector();
   for (var lane = 0u; lane < 4u; lane++) {
     let channel = 4u * column + lane;
     if (channel < TO) {
       let j = row * TO + channel;
-      v[lane] = elementX((j / FROM) * FROM_STRIDE + j % FROM);
+      v[lane] = YScalar(elementX((j / FROM) * FROM_STRIDE + j % FROM));
     }
   }
   storeY(index, v);

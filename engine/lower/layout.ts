@@ -74,7 +74,9 @@ const reshape: Lowering = {
     const from = channels(x.shape);
     const to = channels(t.shape);
     const storage = emitter.read(x);
-    if (from === to || (from % 4 === 0 && to % 4 === 0)) return emitter.alias(t, storage);
+    const samePadding = from === to || (from % 4 === 0 && to % 4 === 0);
+    // A bf16 parameter is f32 to everyone but the kernel that reads it from the file.
+    if (samePadding && storage.type === t.dtype) return emitter.alias(t, storage);
     const params = { from, fromStride: 4 * pitch(x.shape), to, rows: rows(t.shape) };
     emitter.dispatch(reshapeKernel, params, { x: storage, y: emitter.write(t) }, t.label);
   },
