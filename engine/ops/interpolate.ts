@@ -6,6 +6,7 @@ import { floating } from "./elementwise.ts";
 export interface InterpolateOptions {
   /** [height, width] of the result; or else scaleFactor. */
   readonly size?: readonly [number, number];
+  /** The result has floor(H · f) rows; positions in x are multiples of 1 / f, as in PyTorch. */
   readonly scaleFactor?: number;
   readonly mode?: "nearest" | "bilinear" | "bicubic";
   /** Corner pixels coincide (bilinear and bicubic only). Default false. */
@@ -19,11 +20,20 @@ export interface InterpolateOptions {
 export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   floating("interpolate", x);
   const [B, H, W, C] = x.shape as [number, number, number, number];
-  if (x.shape.length !== 4) throw shapeError("interpolate", `x is [${x.shape}], but it must be [batch, height, width, channels]`);
+  if (x.shape.length !== 4)
+    throw shapeError(
+      "interpolate",
+      `x is [${x.shape}], but it must be [batch, height, width, channels]`,
+    );
   const factor = options.scaleFactor;
-  const size = options.size ?? (factor ? [Math.floor(H * factor), Math.floor(W * factor)] : undefined);
+  const size =
+    options.size ?? (factor ? [Math.floor(H * factor), Math.floor(W * factor)] : undefined);
   if (!size) throw shapeError("interpolate", "give size or scaleFactor");
   const mode = options.mode ?? "nearest";
-  const attrs = { mode, alignCorners: options.alignCorners ?? false };
+  const attrs = {
+    mode,
+    alignCorners: (options.alignCorners ?? false) && mode !== "nearest",
+    ...(options.size || !factor ? {} : { scaleFactor: factor }),
+  };
   return createTensor("interpolate", [B, size[0]!, size[1]!, C], x.dtype, { x }, attrs);
 }

@@ -1,0 +1,57 @@
+/** Lowering of the ops that put pictures and tensors together anew: concat, interpolate. */
+import { concat as concatKernel } from "../../shaders/concat.ts";
+import {
+  type InterpolateParams,
+  interpolate as interpolateKernel,
+} from "../../shaders/interpolate.ts";
+import { channels, numel } from "../shape.ts";
+import type { Lowering } from "./lowering.ts";
+
+const concat: Lowering = {
+  emit(t, emitter) {
+    const a = t.inputs["a"]!;
+    const b = t.inputs["b"]!;
+    const axis = t.attrs["axis"] as number;
+    const rowsOf = (shape: readonly number[]) => numel(shape.slice(axis, -1));
+    const params = {
+      outer: numel(t.shape.slice(0, axis)),
+      channelsA: channels(a.shape),
+      channelsB: channels(b.shape),
+      channels: channels(t.shape),
+      rowsA: rowsOf(a.shape),
+      rowsB: rowsOf(b.shape),
+    };
+    const operands = { a: emitter.read(a), b: emitter.read(b), y: emitter.write(t) };
+    emitter.dispatch(concatKernel, params, operands, t.label);
+  },
+};
+
+const interpolate: Lowering = {
+  emit(t, emitter) {
+    const x = t.inputs["x"]!;
+    const [batch, fromHeight, fromWidth, channels] = x.shape as [number, number, number, number];
+    const [, toHeight, toWidth] = t.shape as [number, number, number, number];
+    const { mode, alignCorners, scaleFactor } = t.attrs as unknown as InterpolateAttrs;
+    const scale = (from: number, to: number) =>
+      alignCorners ? (from - 1) / Math.max(1, to - 1) : scaleFactor ? 1 / scaleFactor : from / to;
+    const params: InterpolateParams = {
+      batch,
+      channels,
+      from: [fromHeight, fromWidth],
+      to: [toHeight, toWidth],
+      scale: [scale(fromHeight, toHeight), scale(fromWidth, toWidth)],
+      mode,
+      alignCorners,
+    };
+    const operands = { x: emitter.read(x), y: emitter.write(t) };
+    emitter.dispatch(interpolateKernel, params, operands, t.label);
+  },
+};
+
+interface InterpolateAttrs {
+  readonly mode: InterpolateParams["mode"];
+  readonly alignCorners: boolean;
+  readonly scaleFactor?: number;
+}
+
+export const RESAMPLE = { concat, interpolate };
