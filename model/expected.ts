@@ -46,7 +46,7 @@ function* shapeDifferences(component: Component, expected: Expected, tensors: Fo
   for (const [name, shape] of expected) {
     const found = tensors.get(name);
     if (found && sameShape(found.shape, shape)) continue;
-    const is = found ? `found [${found.shape}]` : "found none";
+    const is = found ? `found [${found.shape.slice(0, 8)}]` : "found none";
     yield `${component}.${name} expected [${shape}] ${DTYPES}, ${is}`;
   }
   for (const [name, { shape }] of tensors) {
