@@ -1,4 +1,4 @@
-/** A pipeline without a model: gives a gradient after `steps` short waits, and obeys its signal. */
+/** A pipeline without a model: gives a pattern after `steps` short waits, and obeys its signal. */
 import { setTimeout as wait } from "node:timers/promises";
 import {
   type GenerateRequest,
@@ -77,6 +77,9 @@ export function fakeResult(
 export function gradient(width: number, height: number, shift = 0): RgbaImage {
   const data = new Uint8ClampedArray(width * height * 4);
   for (let i = 0; i < width * height; i++)
-    data.set([i % 256, Math.floor(i / width) % 256, (i * 7 + shift) % 256, 255], 4 * i);
+    data.set(
+      [i % 256, Math.floor(i / width) % 256, (Math.imul(i + shift, 0x9e3779b1) >>> 13) & 255, 255],
+      4 * i,
+    );
   return { width, height, data };
 }

@@ -173,12 +173,12 @@ function textOf(summary: Summary, all: boolean): string[] {
 
 function weightsLine({ file, parameters, bytes, dtypes }: Omit<WeightsSummary, "tensors">): string {
   const kinds = Object.entries(dtypes).map(([dtype, { tensors }]) => `${tensors} ${dtype}`);
-  return `${file}: ${kinds.join(", ")} tensors, ${amount(parameters)} parameters, ${amount(bytes)}B`;
+  return `${file}: ${kinds.join(", ")} tensors, ${amount(parameters).trim()} parameters, ${amount(bytes)}B`;
 }
 
 function amount(n: number): string {
-  const [unit, size] = UNITS.find(([, size]) => n >= size) ?? ["", 1];
-  return size === 1 ? `${n} ` : `${(n / size).toFixed(1)} ${unit}`;
+  const unit = UNITS.find(([, size]) => n >= size);
+  return unit ? `${(n / unit[1]).toFixed(1)} ${unit[0]}` : `${n} `;
 }
 
 const UNITS: readonly (readonly [string, number])[] = [

@@ -2,6 +2,7 @@
  * Where results go. A file appears whole or not at all, and no file is lost: it is written under
  * another name in the same folder, flushed, then given its name.
  */
+import { randomUUID } from "node:crypto";
 import {
   accessSync,
   closeSync,
@@ -16,7 +17,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { basename, dirname, extname, join } from "node:path";
+import { dirname, extname, join } from "node:path";
 import { DiffusionError } from "../../engine/errors.ts";
 
 /** Checked before any work: `write` finds the names, so that results of two runs do not collide. */
@@ -133,7 +134,7 @@ function firstFree(path: string, numberAll: boolean, put: (name: string) => stri
 /** Writes `data` whole under a name of its own, then moves it to `path`. */
 function place(data: Uint8Array, path: string, force: boolean): string {
   const folder = dirname(path);
-  const part = join(folder, `.${basename(path)}${PART}${process.pid}`);
+  const part = join(folder, `${PART}${process.pid}-${randomUUID()}`);
   try {
     writeFlushed(part, data);
     // link refuses a name that is taken, rename does not.
@@ -144,14 +145,23 @@ function place(data: Uint8Array, path: string, force: boolean): string {
   } catch (error) {
     throw writeError(error, path);
   } finally {
-    rmSync(part, { force: true });
+    removeQuietly(part);
   }
 }
 
+/** Then the process id, by which a later run tells whether the file is still being written. */
 const PART = ".wgsl-diffusion-part-";
 
+/** A fault in clearing up must not hide the one that it follows. */
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // A later run removes it.
+  }
+}
+
 function writeFlushed(path: string, data: Uint8Array): void {
-  rmSync(path, { force: true });
   const file = openSync(path, "wx");
   try {
     writeFileSync(file, data);
@@ -189,7 +199,7 @@ function removeLeftovers(folder: string): void {
     .map((name) => join(folder, name));
   // The age, because a process in another container is not among ours and yet alive.
   for (const path of leftovers)
-    if (Date.now() - statSync(path).mtimeMs > 600_000) rmSync(path, { force: true });
+    if (Date.now() - statSync(path).mtimeMs > 600_000) removeQuietly(path);
 }
 
 function readableNames(folder: string): string[] {
@@ -201,8 +211,8 @@ function readableNames(folder: string): string[] {
 }
 
 function isLeftover(name: string): boolean {
-  const pid = name.startsWith(".") ? name.split(PART)[1] : undefined;
-  return pid !== undefined && /^\d+$/.test(pid) && !isAlive(Number(pid));
+  const pid = name.startsWith(PART) ? /^\d+/.exec(name.slice(PART.length))?.[0] : undefined;
+  return pid !== undefined && !isAlive(Number(pid));
 }
 
 function isAlive(pid: number): boolean {

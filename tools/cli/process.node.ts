@@ -66,9 +66,8 @@ function processTerminal(): Terminal {
   };
 }
 
-function flushed(stream: NodeJS.WriteStream): Promise<void> {
-  return new Promise((resolve) => {
-    if (stream.destroyed || stream.errored) resolve();
-    else stream.write("", () => resolve());
-  });
+/** Until all is written, or a fault is known: its event comes one turn after its cause. */
+async function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  if (!stream.destroyed) await new Promise<void>((resolve) => stream.write("", () => resolve()));
+  await new Promise(setImmediate);
 }

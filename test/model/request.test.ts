@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { DiffusionError } from "../../engine/errors.ts";
+import { type GenerateRequest, LIMITS, validateRequest } from "../../model/request.ts";
+
+const defaults = { width: 768, height: 512, scheduler: "pndm" };
+
+function refused(part: Record<string, unknown>): string {
+  try {
+    validateRequest({ prompt: "x", ...part } as GenerateRequest, defaults);
+  } catch (error) {
+    assert.equal((error as DiffusionError).code, "BAD_REQUEST");
+    return (error as Error).message;
+  }
+  assert.fail(`accepted ${JSON.stringify(part)}`);
+}
+
+describe("validateRequest", () => {
+  it("fills everything in from the checkpoint", () => {
+    const { seed, ...rest } = validateRequest({ prompt: "a cat" }, defaults);
+    assert.deepEqual(rest, {
+      ...{ prompt: "a cat", negativePrompt: "", steps: 50, guidanceScale: 7.5 },
+      ...{ guidanceRescale: 0, scheduler: "pndm", width: 768, height: 512, numImages: 1 },
+    });
+    assert.ok(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32);
+  });
+
+  it("draws another seed each time where none, or -1, is given, and keeps a given one", () => {
+    const seeds = Array.from(
+      { length: 8 },
+      () => validateRequest({ prompt: "", seed: -1 }, defaults).seed,
+    );
+    assert.ok(new Set(seeds).size > 1);
+    for (const seed of [0, 42, 2 ** 32, Number.MAX_SAFE_INTEGER])
+      assert.equal(validateRequest({ prompt: "", seed }, defaults).seed, seed);
+  });
+
+  it("names the nearest size that is allowed", () => {
+    assert.equal(
+      refused({ width: 510 }),
+      "width must be a multiple of 8 between 64 and 2048 (got 510); nearest: 512",
+    );
+    assert.match(refused({ height: 0 }), /^height .* \(got 0\); nearest: 64$/);
+    assert.match(refused({ height: -8 }), /nearest: 64$/);
+    assert.match(refused({ width: 1e9 }), /nearest: 2048$/);
+    assert.match(refused({ width: Number.NaN }), /\(got NaN\)$/);
+    assert.match(refused({ width: "512x" }), /\(got "512x"\)$/);
+    refused({ width: 512.5 });
+  });
+
+  it("refuses what is out of range, one by one", () => {
+    for (const steps of [0, -1, 1001, 10_000, 2.5, Number.NaN, "20"]) refused({ steps });
+    for (const guidanceScale of [-1, 1e9, Number.NaN, Number.POSITIVE_INFINITY, "7"])
+      refused({ guidanceScale });
+    for (const numImages of [0, 17, 100, 1.5]) refused({ numImages });
+    for (const seed of [-2, 2 ** 53, 1.5, Number.NaN, "abc"]) refused({ seed });
+    for (const scheduler of ["", "foo", "__proto__", "constructor", 3]) refused({ scheduler });
+    for (const guidanceRescale of [-0.1, 1.1]) refused({ guidanceRescale });
+  });
+
+  it("accepts the ends of every range", () => {
+    for (const steps of [1, 1000]) validateRequest({ prompt: "", steps }, defaults);
+    for (const guidanceScale of [0, 1, 100])
+      validateRequest({ prompt: "", guidanceScale }, defaults);
+    for (const width of [64, 2048]) validateRequest({ prompt: "", width }, defaults);
+    for (const numImages of [1, 16]) validateRequest({ prompt: "", numImages }, defaults);
+  });
+
+  it("knows the schedulers by diffusers' class names too", () => {
+    const name = (scheduler: string) =>
+      validateRequest({ prompt: "", scheduler }, defaults).scheduler;
+    assert.deepEqual(["EulerDiscreteScheduler", "DDIM", "PNDMScheduler"].map(name), [
+      ...["euler", "ddim", "pndm"],
+    ]);
+  });
+
+  it("takes 4,000 characters, an emoji being one, and no more", () => {
+    const fits = ["", "   ", "\0", "\ud800", "שלום", "🦀".repeat(LIMITS.promptLength)];
+    for (const prompt of fits) assert.equal(validateRequest({ prompt }, defaults).prompt, prompt);
+    assert.match(refused({ prompt: "x".repeat(4001) }), /^prompt .* 4000 characters \(got 4001\)$/);
+    assert.match(refused({ negativePrompt: "x".repeat(100_000) }), /^negativePrompt /);
+    assert.match(refused({ prompt: undefined }), /must be a string/);
+  });
+
+  it("gives a request that passes again, or BAD_REQUEST, for any input at all", () => {
+    const anything = fc.record(
+      Object.fromEntries(
+        [
+          "prompt",
+          "steps",
+          "guidanceScale",
+          "scheduler",
+          "seed",
+          "width",
+          "height",
+          "numImages",
+        ].map((key) => [key, fc.oneof(fc.anything(), fc.double(), fc.integer(), fc.string())]),
+      ),
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(anything, (input) => {
+        try {
+          const resolved = validateRequest(input as unknown as GenerateRequest, defaults);
+          assert.deepEqual(validateRequest(resolved, defaults), resolved);
+        } catch (error) {
+          assert.equal((error as DiffusionError).code, "BAD_REQUEST");
+        }
+      }),
+    );
+  });
+});
