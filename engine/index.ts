@@ -3,6 +3,7 @@ export { Device, type DeviceOptions, openDevice } from "./device.ts";
 export type { DType } from "./dtype.ts";
 export { DiffusionError } from "./errors.ts";
 export { type Evaluated, evaluate } from "./evaluate.ts";
+export { custom } from "./ops/custom.ts";
 export * from "./ops/index.ts";
 export { type CompileOptions, compile, type Plan, type Timing, type Traced } from "./plan.ts";
 export type { Shape } from "./shape.ts";

@@ -21,6 +21,8 @@ export interface CompileOptions extends LowerOptions {
   readonly weights?: WeightCache;
   /** Buffers of other plans to use as inputs of this one, without a copy. */
   readonly bind?: Readonly<Record<string, GPUBuffer>>;
+  /** Input -> output whose value it takes over after each run: state that goes on from run to run. */
+  readonly carry?: Readonly<Record<string, string>>;
   /** Told as pipelines get ready. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -84,7 +86,7 @@ export async function compile(device: Device, outputs: Outputs, options: Compile
     const ready = await pipelines;
     device.check();
     const steps = program.dispatches.map((dispatch, i) => makeStep(device, dispatch, ready[i]!, buffers));
-    return new Plan(device, program, steps, buffers, owned, ownWeights);
+    return new Plan(device, program, steps, buffers, owned, ownWeights, options.carry ?? {});
   } catch (error) {
     for (const buffer of owned) device.destroyBuffer(buffer);
     await ownWeights?.destroy();
@@ -154,11 +156,16 @@ function encodeStep(pass: GPUComputePassEncoder, { pipeline, group, workgroups }
   pass.dispatchWorkgroups(...workgroups);
 }
 
-function submit(device: Device, steps: readonly Step[]): void {
+function submit(
+  device: Device,
+  steps: readonly Step[],
+  after?: (encoder: GPUCommandEncoder) => void,
+): void {
   const encoder = device.gpu.createCommandEncoder();
   const pass = encoder.beginComputePass();
   for (const step of steps) encodeStep(pass, step);
   pass.end();
+  after?.(encoder);
   device.gpu.queue.submit([encoder.finish()]);
 }
 
@@ -182,6 +189,7 @@ export class Plan {
   readonly #buffers: ReadonlyMap<number, GPUBuffer>;
   readonly #owned: readonly GPUBuffer[];
   readonly #weights: WeightCache | undefined;
+  readonly #carry: Readonly<Record<string, string>>;
 
   constructor(
     device: Device,
@@ -190,6 +198,7 @@ export class Plan {
     buffers: ReadonlyMap<number, GPUBuffer>,
     owned: readonly GPUBuffer[],
     weights: WeightCache | undefined,
+    carry: Readonly<Record<string, string>>,
   ) {
     this.device = device;
     this.program = program;
@@ -197,6 +206,7 @@ export class Plan {
     this.#buffers = buffers;
     this.#owned = owned;
     this.#weights = weights;
+    this.#carry = carry;
   }
 
   /** The buffer of a named input or output, to bind into another plan. */
@@ -210,28 +220,47 @@ export class Plan {
     this.device.gpu.queue.writeBuffer(this.buffer(name), 0, encode(data, shape, dtype));
   }
 
-  /** Adds all dispatches to a pass. */
-  encode(pass: GPUComputePassEncoder): void {
-    for (const step of this.#steps) encodeStep(pass, step);
+  /** Submits one run, in one pass; does not wait. */
+  run(): void {
+    submit(this.device, this.#steps, (encoder) => {
+      for (const [to, from] of Object.entries(this.#carry)) {
+        const size = storageBytes(this.#place(to).storage);
+        encoder.copyBufferToBuffer(this.buffer(from), 0, this.buffer(to), 0, size);
+      }
+    });
   }
 
-  /** Submits one run; does not wait. */
-  run(): void {
-    submit(this.device, this.#steps);
+  /** Resolves when all that was submitted so far is done. Throws DEVICE_LOST or GPU_VALIDATION. */
+  async done(): Promise<void> {
+    await this.device.gpu.queue.onSubmittedWorkDone();
+    this.device.check();
   }
 
   /** Waits for what was submitted and reads one output, dense. Throws DEVICE_LOST or GPU_VALIDATION. */
   async read(name: string): Promise<HostArray> {
-    const { storage, shape, dtype } = this.#place(name);
-    return decode(await this.#readBytes(storage), shape, dtype);
+    const [values] = await this.readAll([name]);
+    return values!;
   }
 
-  async #readBytes(storage: Storage): Promise<ArrayBuffer> {
+  /** Several outputs by one read-back. */
+  async readAll(names: readonly string[]): Promise<HostArray[]> {
+    const places = names.map((name) => this.#place(name));
+    const pieces = await this.#readBack(places.map(({ storage }) => storage));
+    return places.map(({ shape, dtype }, i) => decode(pieces[i]!, shape, dtype));
+  }
+
+  /** The bytes of storages, by way of one staging buffer. */
+  async #readBack(storages: readonly Storage[]): Promise<ArrayBuffer[]> {
     const { gpu } = this.device;
-    const size = Math.ceil(storageBytes(storage) / 4) * 4;
-    const staging = gpu.createBuffer({ label: "read-back", size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const ends: number[] = [];
+    for (const storage of storages) ends.push((ends.at(-1) ?? 0) + storageBytes(storage));
+    const { MAP_READ, COPY_DST } = GPUBufferUsage;
+    const staging = gpu.createBuffer({ label: "read-back", size: ends.at(-1)!, usage: MAP_READ | COPY_DST });
     const encoder = gpu.createCommandEncoder();
-    encoder.copyBufferToBuffer(this.#buffers.get(storage.id)!, 0, staging, 0, size);
+    storages.forEach((storage, i) => {
+      const size = storageBytes(storage);
+      encoder.copyBufferToBuffer(this.#buffers.get(storage.id)!, 0, staging, ends[i]! - size, size);
+    });
     gpu.queue.submit([encoder.finish()]);
     try {
       await staging.mapAsync(GPUMapMode.READ).catch((error) => {
@@ -239,7 +268,8 @@ export class Plan {
         throw error;
       });
       this.device.check();
-      return staging.getMappedRange().slice(0);
+      const bytes = staging.getMappedRange();
+      return storages.map((storage, i) => bytes.slice(ends[i]! - storageBytes(storage), ends[i]));
     } finally {
       staging.destroy();
     }
@@ -296,7 +326,8 @@ export class Plan {
         const storage = operands[name];
         if (access !== "write" || !storage?.tensor) continue;
         const { shape, dtype, op } = storage.tensor;
-        yield { label, kernel: kernel.name, op, shape, data: decode(await this.#readBytes(storage), shape, dtype) };
+        const [bytes] = await this.#readBack([storage]);
+        yield { label, kernel: kernel.name, op, shape, data: decode(bytes!, shape, dtype) };
       }
     }
   }

@@ -1,15 +1,15 @@
 /** The CLIP text transformer (Radford et al. 2021), as SD2 uses OpenCLIP's ViT-H/14 without its last layer. */
-import { add, embedding, gelu, slice, split, type Tensor } from "../engine/index.ts";
+import { add, cast, type DType, embedding, gelu, slice, split, type Tensor } from "../engine/index.ts";
 import { layer } from "../engine/parameters.ts";
 import type { TextConfig } from "./config.ts";
 import { attend, dense, joined, normalize } from "./layers.ts";
 
 /**
- * Hidden states after the final norm. ids [B, N] of i32 with N <= max_position_embeddings -> [B, N, C].
- * There is no padding mask; every token sees itself and those before it.
+ * Hidden states after the final norm. ids [B, N] of i32 with N <= max_position_embeddings -> [B, N, C] of
+ * `dtype`. There is no padding mask; every token sees itself and those before it.
  */
-export const textEncoder = layer((w, config: TextConfig, ids: Tensor): Tensor => {
-  let x = embed(w.at("embeddings"), ids);
+export const textEncoder = layer((w, config: TextConfig, ids: Tensor, dtype: DType): Tensor => {
+  let x = cast(embed(w.at("embeddings"), ids), dtype);
   for (const block of w.list("encoder.layers")) x = textLayer(block, config, x);
   return normalize(w.at("final_layer_norm"), x, config.layerNormEps);
 });

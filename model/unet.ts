@@ -1,5 +1,5 @@
 /** UNet2DConditionModel: the denoiser of Stable Diffusion (Rombach et al. 2022). */
-import { add, concat, reshape, silu, slice, type Tensor } from "../engine/index.ts";
+import { add, concat, mul, reshape, silu, slice, sub, type Tensor } from "../engine/index.ts";
 import { layer, type Weights } from "../engine/parameters.ts";
 import type { UnetConfig } from "./config.ts";
 import {
@@ -35,7 +35,8 @@ export const unet = layer((w, config: UnetConfig, x: Tensor, condition: Conditio
   const norm = { groups: config.normNumGroups, eps: config.normEps };
   const time = timeSlices(w, condition.times);
   const stage = { config, norm, time, text: condition.text };
-  let h = conv(w.at("conv_in"), x, { padding: 1 });
+  const centred = config.centerInputSample ? sub(mul(x, 2), 1) : x;
+  let h = conv(w.at("conv_in"), centred, { padding: 1 });
   const skips = [h];
   w.list("down_blocks").forEach((block, level) => {
     h = downBlock(block, stage, level, h, skips);
@@ -46,6 +47,9 @@ export const unet = layer((w, config: UnetConfig, x: Tensor, condition: Conditio
   });
   return conv(w.at("conv_out"), silu(group(w.at("conv_norm_out"), h, norm)), { padding: 1 });
 });
+
+/** A resolution, finest first; the middle block follows the coarsest, with its own rules. */
+type Level = number | "mid";
 
 interface Stage {
   readonly config: UnetConfig;
@@ -74,11 +78,10 @@ function downPadding(config: UnetConfig): number | readonly [number, number, num
 }
 
 const midBlock = layer((w, stage: Stage, x: Tensor): Tensor => {
-  const last = stage.config.blockOutChannels.length - 1;
   const [first, ...rest] = w.list("resnets");
   let h = resnet(first!, x, stage.norm, stage.time(first!.path));
   rest.forEach((block, i) => {
-    h = transformer(w.at(`attentions.${i}`), stage, last, h);
+    h = transformer(w.at(`attentions.${i}`), stage, "mid", h);
     h = resnet(block, h, stage.norm, stage.time(block.path));
   });
   return h;
@@ -98,7 +101,7 @@ const upBlock = layer((w, stage: Stage, index: number, x: Tensor, skips: Tensor[
 });
 
 /** Transformer2DModel: norm, projection, transformer blocks on the pixels as tokens, projection, residual. */
-export const transformer = layer((w, stage: Omit<Stage, "time">, level: number, x: Tensor): Tensor => {
+export const transformer = layer((w, stage: Omit<Stage, "time">, level: Level, x: Tensor): Tensor => {
   const normed = group(w.at("norm"), x, { groups: stage.config.normNumGroups, eps: TRANSFORMER_EPS });
   let h = toTokens(project(w.at("proj_in"), normed));
   for (const block of w.list("transformer_blocks")) h = transformerBlock(block, stage, level, h);
@@ -111,8 +114,9 @@ const project = layer((w, x: Tensor): Tensor =>
 );
 
 /** BasicTransformerBlock: self-attention, cross-attention and feed-forward, each on a norm, each added. x [B, N, C]. */
-export const transformerBlock = layer((w, stage: Omit<Stage, "time">, level: number, x: Tensor): Tensor => {
-  const heads = stage.config.numAttentionHeads[level]!;
+export const transformerBlock = layer((w, stage: Omit<Stage, "time">, level: Level, x: Tensor): Tensor => {
+  const { numAttentionHeads } = stage.config;
+  const heads = level === "mid" ? numAttentionHeads.at(-1)! : numAttentionHeads[level]!;
   const norm = (name: string, h: Tensor) => normalize(w.at(name), h, LAYER_NORM_EPS);
   const look = (name: string, h: Tensor) =>
     seesText(stage.config, level, name)
@@ -123,9 +127,9 @@ export const transformerBlock = layer((w, stage: Omit<Stage, "time">, level: num
   return add(feedForward(w.at("ff"), norm("norm3", h)), h);
 });
 
-/** The second attention looks at the text; in the x4 upscaler the first does too at some levels. */
-function seesText(config: UnetConfig, level: number, name: string): boolean {
-  return name === "attn2" || config.onlyCrossAttention[level] === true;
+/** The second attention looks at the text; in the x4 upscaler the first does too at some levels, never in the middle. */
+function seesText(config: UnetConfig, level: Level, name: string): boolean {
+  return name === "attn2" || (level !== "mid" && config.onlyCrossAttention[level] === true);
 }
 
 /**
@@ -168,11 +172,11 @@ export function textProjections(w: Weights, config: UnetConfig, context: Tensor)
   return found;
 }
 
-function transformerBlocks(w: Weights): { block: Weights; level: number }[] {
+function transformerBlocks(w: Weights): { block: Weights; level: Level }[] {
   const down = w.list("down_blocks");
-  const levels = [
+  const levels: { stage: Weights; level: Level }[] = [
     ...down.map((stage, level) => ({ stage, level })),
-    { stage: w.at("mid_block"), level: down.length - 1 },
+    { stage: w.at("mid_block"), level: "mid" },
     ...w.list("up_blocks").map((stage, i) => ({ stage, level: down.length - 1 - i })),
   ];
   return levels.flatMap(({ stage, level }) =>

@@ -87,9 +87,10 @@ const STORAGE = {
       `fn load${upper}(i: u32) -> vec4<f32> { let v = ${name}[i]; return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y)); }`,
       `fn element${upper}(i: u32) -> f32 { return unpack2x16float(${name}[i >> 2u][(i >> 1u) & 1u])[i & 1u]; }`,
     ],
-    // Beyond ±65504 the conversion's result is indeterminate in WGSL, so clamp first.
+    // Beyond ±65504 the conversion's result is indeterminate in WGSL, so finite values are clamped. What is
+    // not finite stays so (0x7e00 is NaN), found by its exponent: WGSL may assume there are no NaNs.
     write: (name: string, upper: string) =>
-      `fn store${upper}(i: u32, v: vec4<f32>) { let c = clamp(v, vec4<f32>(-65504.0), vec4<f32>(65504.0)); ${name}[i] = vec2<u32>(pack2x16float(c.xy), pack2x16float(c.zw)); }`,
+      `fn store${upper}(i: u32, v: vec4<f32>) { let bad = (bitcast<vec4<u32>>(v) & vec4<u32>(0x7f800000u)) == vec4<u32>(0x7f800000u); let c = select(clamp(v, vec4<f32>(-65504.0), vec4<f32>(65504.0)), vec4<f32>(), bad); let nan = select(vec4<u32>(), vec4<u32>(0x7e00u, 0x7e000000u, 0x7e00u, 0x7e000000u), bad); ${name}[i] = vec2<u32>(pack2x16float(c.xy) | nan.x | nan.y, pack2x16float(c.zw) | nan.z | nan.w); }`,
   },
   bf16: {
     element: "vec2<u32>",

@@ -1,4 +1,5 @@
 /** One row an op: how it becomes dispatches. */
+import { CUSTOM } from "./custom.ts";
 import { ELEMENTWISE } from "./elementwise.ts";
 import { LAYOUT } from "./layout.ts";
 import { LINEAR } from "./linear.ts";
@@ -7,6 +8,7 @@ import { REDUCE } from "./reduce.ts";
 import { RESAMPLE } from "./resample.ts";
 
 export const LOWERINGS: Readonly<Record<string, Lowering>> = {
+  ...CUSTOM,
   ...ELEMENTWISE,
   ...LAYOUT,
   ...LINEAR,

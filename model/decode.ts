@@ -1,0 +1,35 @@
+/** From the final state to bytes: one picture's latents, the VAE, RGBA. */
+import { cast, custom, embedding, input, mul, reshape, type DType, type Tensor } from "../engine/index.ts";
+import type { Weights } from "../engine/parameters.ts";
+import { STATE_PLANES } from "../shaders/sampler-step.ts";
+import { status } from "../shaders/status.ts";
+import { toRgba } from "../shaders/to-rgba.ts";
+import type { VaeConfig } from "./config.ts";
+import type { LatentShape } from "./denoise.ts";
+import { vaeDecoder } from "./vae.ts";
+
+/**
+ * Inputs: `state` as in denoise.ts, `index` [1] i32: which picture. Outputs: `rgba`, a word a pixel, and
+ * `status`, 0 or 1 + the first step that left a latent that is not finite.
+ */
+export function decodeGraph(
+  w: Weights,
+  config: VaeConfig,
+  latents: LatentShape,
+  dtype: DType,
+): { rgba: Tensor; status: Tensor } {
+  const { batch, height, width, channels } = latents;
+  const state = input("state", [STATE_PLANES, batch, height, width, channels], "f32");
+  const index = input("index", [1], "i32");
+  const perPicture = height * width;
+  // Rows of the state are pictures, plane by plane: the first `batch` rows are the latents.
+  const rows = reshape(state, [STATE_PLANES * batch, perPicture * channels]);
+  const own = reshape(embedding(index, rows), [1, height, width, channels]);
+  const picture = vaeDecoder(w, config, cast(mul(own, 1 / config.scalingFactor), dtype));
+  const pixels = picture.shape[1]! * picture.shape[2]!;
+  const params = { pixels: batch * perPicture, perPicture };
+  return {
+    rgba: custom(toRgba, { pixels }, { x: picture }, [pixels], "i32"),
+    status: custom(status, params, { state, index }, [1], "i32"),
+  };
+}

@@ -1,0 +1,108 @@
+/**
+ * The denoising loop as graphs: the UNet, guidance and one row of the sampler's table are one plan, which
+ * runs once per step on a state that stays on the GPU. All that the host writes is the step's number.
+ */
+import { modelInput } from "../shaders/model-input.ts";
+import { STATE_PLANES, samplerStep, TABLE_COLUMNS } from "../shaders/sampler-step.ts";
+import {
+  cast,
+  custom,
+  type DType,
+  embedding,
+  input,
+  type Tensor,
+} from "../engine/index.ts";
+import type { Weights } from "../engine/parameters.ts";
+import type { Sampler } from "../sampler/index.ts";
+import type { UnetConfig } from "./config.ts";
+import { textProjections, timeProjections, unet } from "./unet.ts";
+
+/** The sizes that a plan is compiled for. */
+export interface LatentShape {
+  readonly batch: number;
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+}
+
+/** Everything of the UNet that depends on the prompt alone, by the path of the attention. */
+export function textGraph(w: Weights, config: UnetConfig, context: Tensor): Record<string, Tensor> {
+  return Object.fromEntries(textProjections(w, config, context));
+}
+
+/** Everything that depends on the timesteps alone, a row a step. */
+export function timeGraph(w: Weights, sinusoids: Tensor): { times: Tensor } {
+  return { times: cast(timeProjections(w, sinusoids), "f32") };
+}
+
+export interface StepSizes {
+  readonly latents: LatentShape;
+  readonly evaluations: number;
+  /** 2 with classifier-free guidance (unconditional half first), else 1. */
+  readonly repeats: number;
+  readonly dtype: DType;
+  /** Shapes of the graphs above. */
+  readonly text: Readonly<Record<string, Tensor>>;
+  readonly times: Tensor;
+}
+
+/**
+ * state -> the state after one evaluation. Inputs: `state` [7, B, h, w, C] f32 (see sampler-step.wgsl),
+ * `step` [1] i32, `table` [evaluations, 16] f32, `times`, and the text's keys and values by path.
+ */
+export function stepGraph(w: Weights, config: UnetConfig, sizes: StepSizes): { next: Tensor } {
+  const { batch, height, width, channels } = sizes.latents;
+  const shape = [STATE_PLANES, batch, height, width, channels];
+  const state = input("state", shape, "f32");
+  const step = input("step", [1], "i32");
+  const table = input("table", [sizes.evaluations, TABLE_COLUMNS], "f32");
+  const times = input("times", sizes.times.shape, "f32");
+  const text = new Map(
+    Object.entries(sizes.text).map(([path, t]) => [path, input(path, t.shape, t.dtype)] as const),
+  );
+  const params = { pixels: batch * height * width, repeats: sizes.repeats };
+  const inShape = [sizes.repeats * batch, height, width, channels];
+  const x = custom(modelInput, params, { state, table, step }, inShape, sizes.dtype);
+  const condition = { times: embedding(step, times), text: (path: string) => text.get(path)! };
+  const m = unet(w, config, x, condition);
+  return { next: custom(samplerStep, params, { state, m, table, step }, shape, "f32") };
+}
+
+/** The sampler's rows as sampler-step.wgsl reads them. */
+export function coefficientTable(sampler: Sampler, guidanceScale: number): Float32Array {
+  const table = new Float32Array(sampler.rows.length * TABLE_COLUMNS);
+  sampler.rows.forEach((row, i) => {
+    const store = row.store ? [row.store.slot, row.store.add ? 1 : 0] : [-1, 0];
+    const values = [row.inputScale, row.x, row.kept, row.output, ...row.history, row.keep ? 1 : 0, ...store, guidanceScale];
+    table.set(values, i * TABLE_COLUMNS);
+  });
+  return table;
+}
+
+/** A fresh state: the first noise, scaled, in plane 0. noise [B, C, h, w] as PyTorch draws it. */
+export function initialState(noise: Float32Array, shape: LatentShape, scale: number): Float32Array {
+  const { batch, height, width, channels } = shape;
+  const state = new Float32Array(STATE_PLANES * noise.length);
+  const area = height * width;
+  for (let i = 0; i < batch * area; i++) {
+    const [b, pixel] = [Math.floor(i / area), i % area];
+    for (let c = 0; c < channels; c++) {
+      state[i * channels + c] = scale * noise[(b * channels + c) * area + pixel]!;
+    }
+  }
+  return state;
+}
+
+/** Plane 0 of a state as PyTorch lays latents out: [B, C, h, w]. */
+export function latentsOf(state: ArrayLike<number>, shape: LatentShape): Float32Array {
+  const { batch, height, width, channels } = shape;
+  const area = height * width;
+  const latents = new Float32Array(batch * channels * area);
+  for (let i = 0; i < batch * area; i++) {
+    const [b, pixel] = [Math.floor(i / area), i % area];
+    for (let c = 0; c < channels; c++) {
+      latents[(b * channels + c) * area + pixel] = state[i * channels + c]!;
+    }
+  }
+  return latents;
+}

@@ -1,0 +1,97 @@
+/** The plans of one run, for given sizes: prompt, times, step, decode. */
+import {
+  cast,
+  compile,
+  type Device,
+  type DType,
+  expand,
+  input,
+  type Plan,
+  reshape,
+  type Tensor,
+  type WeightCache,
+} from "../engine/index.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { textEncoder } from "./clip.ts";
+import { decodeGraph } from "./decode.ts";
+import { type LatentShape, stepGraph, textGraph, timeGraph } from "./denoise.ts";
+
+export interface RunSizes {
+  readonly latents: LatentShape;
+  /** UNet evaluations. */
+  readonly evaluations: number;
+  /** 2 with guidance: the negative prompt's half comes first. */
+  readonly repeats: number;
+  readonly tokens: number;
+}
+
+export interface Plans {
+  readonly prompt: Plan;
+  readonly times: Plan;
+  readonly step: Plan;
+  destroy(): Promise<void>;
+}
+
+/** Compiles what the loop needs. The plans are chained by their buffers; nothing passes the host. */
+export async function compilePlans(
+  device: Device,
+  weights: WeightCache,
+  { text, unet }: Checkpoint,
+  dtype: DType,
+  sizes: RunSizes,
+): Promise<Plans> {
+  const { latents, evaluations, repeats, tokens } = sizes;
+  const made: Plan[] = [];
+  const keep = (plan: Plan): Plan => {
+    made.push(plan);
+    return plan;
+  };
+  const destroy = async () => {
+    for (const plan of made) await plan.destroy();
+  };
+  try {
+    const ids = input("ids", [repeats, tokens], "i32");
+    const context = perPicture(textEncoder(text.weights, text.config, ids, dtype), latents.batch);
+    const promptOutputs = textGraph(unet.weights, unet.config, context);
+    const prompt = keep(await compile(device, promptOutputs, { label: "prompt", weights }));
+
+    const sinusoids = input("sinusoids", [evaluations, unet.config.blockOutChannels[0]!], "f32");
+    const timeOutputs = timeGraph(unet.weights, cast(sinusoids, dtype));
+    const times = keep(await compile(device, timeOutputs, { label: "times", weights }));
+
+    const stepSizes = { latents, evaluations, repeats, dtype, text: promptOutputs, times: timeOutputs.times };
+    const bind = {
+      times: times.buffer("times"),
+      ...Object.fromEntries(Object.keys(promptOutputs).map((path) => [path, prompt.buffer(path)])),
+    };
+    const graph = stepGraph(unet.weights, unet.config, stepSizes);
+    const step = keep(
+      await compile(device, graph, { label: "step", weights, bind, carry: { state: "next" } }),
+    );
+    return { prompt, times, step, destroy };
+  } catch (error) {
+    await destroy();
+    throw error;
+  }
+}
+
+/** Compiles the way from the state of `step` to bytes. */
+export function compileDecoder(
+  device: Device,
+  weights: WeightCache,
+  { vae }: Checkpoint,
+  dtype: DType,
+  latents: LatentShape,
+  state: ReturnType<Plan["buffer"]>,
+): Promise<Plan> {
+  const graph = decodeGraph(vae.weights, vae.config, latents, dtype);
+  return compile(device, { ...graph }, { label: "decode", weights, bind: { state } });
+}
+
+/** [halves, N, C] -> [halves · batch, N, C]: every picture of a half sees the same prompt. */
+function perPicture(context: Tensor, batch: number): Tensor {
+  if (batch === 1) return context;
+  const [halves, tokens, channels] = context.shape as [number, number, number];
+  const each = expand(reshape(context, [halves, 1, tokens, channels]), [halves, batch, tokens, channels]);
+  return reshape(each, [halves * batch, tokens, channels]);
+}
