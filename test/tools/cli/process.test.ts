@@ -1,7 +1,7 @@
 /** The command line as a process of its own: signals, closed pipes, full disks. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { readPng } from "../../../tools/png.node.ts";
@@ -145,6 +145,15 @@ describe("the command line as a process", () => {
 });
 
 describe("npm's scripts", () => {
+  // npm writes a lock that its own `npm ci` refuses where the registry lacks one of them.
+  it("have a lock with every package for another platform in it", () => {
+    const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
+    const missing = Object.values<{ optionalDependencies?: object }>(packages)
+      .flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies))
+      .filter((name) => !packages[`node_modules/${name}`]?.version);
+    assert.deepEqual(missing, []);
+  });
+
   it("find nothing to install where all is installed", () => {
     const { status, stderr } = spawnSync(process.execPath, ["tools/setup.mjs"], { cwd: root });
     assert.deepEqual([status, String(stderr)], [0, ""]);
