@@ -20,13 +20,13 @@ from transformers.activations import QuickGELUActivation
 from transformers.models.clip.modeling_clip import CLIPMLP, CLIPAttention
 
 from load import open_pipeline
-from pictures import Case, paint, relative_rms
+from pictures import CASES, paint, relative_rms
 from replay import Blocks
 from store import write_json, write_tensors
 
 BLOCK_TOLERANCE = 1e-4
 LATENTS_TOLERANCE = 1e-5
-LATENTS_CASE = Case("own")
+LATENTS_CASE = next(case for case in CASES if case.name == "own")
 
 BLOCK = "down_blocks.1.attentions.0.transformer_blocks.0"
 TEXT_LAYER = "text/plain/encoder.layers.0"

@@ -14,6 +14,9 @@ from store import write_json, write_tensors
 HORSE = "a photograph of an astronaut riding a horse"
 APPLES = "two red apples on a table, oil painting"
 
+# Other code is allowed 1e-5: a picture in which rounding alone makes a third of that is no test.
+STEADY = 3.5e-6
+
 
 @dataclass(frozen=True)
 class Case:
@@ -34,10 +37,10 @@ class Case:
 
 
 CASES = [
-    Case("own", trace=True),
-    Case("own-other-prompt", prompt=APPLES),
+    Case("own", seed=22, trace=True),
+    Case("own-other-prompt", seed=22, prompt=APPLES),
     Case("ddim", scheduler="ddim", seed=2, guidance=3.0),
-    Case("pndm", scheduler="pndm", seed=3, steps=6, trace=True),
+    Case("pndm", scheduler="pndm", seed=3, steps=6, guidance=4.0, trace=True),
     Case("euler", scheduler="euler", seed=4, trace=True),
     Case("wide", scheduler="ddim", seed=5, width=96, height=64, prompt=APPLES, negative="blurry, horse"),
     Case("tall-odd", scheduler="euler", seed=6, width=72, height=104, guidance=3.0),
@@ -45,7 +48,7 @@ CASES = [
     Case("no-guidance", scheduler="euler", seed=7, guidance=1.0, steps=8),
     Case("no-guidance-own", seed=8, guidance=1.0, steps=10, negative="this has no effect"),
     Case("negative", seed=2**31 + 9, guidance=3.0, negative="two red apples"),
-    Case("two", seed=10, n=2, prompt=APPLES),
+    Case("two", seed=10, n=2, prompt=APPLES, guidance=5.0),
     Case("two-no-guidance", seed=11, n=2, guidance=1.0, scheduler="pndm", steps=4, width=72),
     Case("empty-prompt", prompt="", seed=12, steps=4, guidance=3.0),
     Case("one-step", seed=13, steps=1, scheduler="ddim"),
@@ -102,6 +105,8 @@ def add_case(pipeline, case: Case, tensors: dict) -> dict:
     latents, samples, trace = paint(pipeline, case)
     exact, *_ = paint(in_float64(pipeline), case)
     in_float32(pipeline)
+    error = relative_rms(latents, exact)
+    assert error < STEADY, f"{case.name}: f32 and f64 differ by {error:.1e}, too much to test other code by"
     pictures = torch.from_numpy(samples.round().astype(np.uint8))
     clipped = ((pictures == 0) | (pictures == 255)).float().mean().item()
     assert clipped < 0.2, f"{case.name}: {clipped:.0%} of the samples are cut off"
@@ -111,7 +116,7 @@ def add_case(pipeline, case: Case, tensors: dict) -> dict:
         tensors.update({f"{case.name}/step.{index}": step for index, step in enumerate(trace)})
     return {
         **{key: value for key, value in asdict(case).items() if key != "trace"},
-        "float32Error": float(f"{relative_rms(latents, exact):.1e}"),
+        "float32Error": float(f"{error:.1e}"),
         "samplerCalls": len(pipeline.scheduler.timesteps),
         "schedulerClass": type(pipeline.scheduler).__name__,
         "timesteps": [float(t) for t in pipeline.scheduler.timesteps],
