@@ -42,7 +42,7 @@ export class WeightCache {
     const { source, ...attrs } = t.attrs as { source?: ParameterSource };
     if (source) {
       if (!this.#sources.has(source)) this.#sources.set(source, this.#sources.size);
-      return `#${this.#sources.get(source)}[${t.shape}]`;
+      return `#${this.#sources.get(source)}[${t.shape}]${JSON.stringify(attrs)}`;
     }
     const inputs = Object.entries(t.inputs).map(([name, input]) => `${name}=${this.#key(input)}`);
     return `${t.op}[${t.shape}]${t.dtype}${JSON.stringify(attrs)}(${inputs.join(",")})`;

@@ -35,12 +35,16 @@ describeOnEveryAdapter("reshape", (getDevice) => {
   for (const dtype of ["f32", "f16", "i32"] as const) {
     it(`keeps the row-major order of ${dtype}`, async () => {
       const { ints, normals } = random(1);
-      for (const [from, to] of CASES) {
-        const count = numel(from);
-        const x = dtype === "i32" ? ints(count, -(2 ** 31), 2 ** 31 - 1) : normals(count);
-        const y = await evaluate(getDevice(), () => reshape(tensor(x, from, dtype), to));
-        close(y, dtype === "i32" ? x : rounded(x, dtype), { dtype, label: `[${from}] to [${to}]` });
-      }
+      const data = CASES.map(([from]) =>
+        dtype === "i32" ? ints(numel(from), -(2 ** 31), 2 ** 31 - 1) : normals(numel(from)),
+      );
+      const results = await evaluate(getDevice(), () =>
+        CASES.map(([from, to], i) => reshape(tensor(data[i]!, from, dtype), to)),
+      );
+      CASES.forEach(([from, to], i) => {
+        const expected = dtype === "i32" ? data[i]! : rounded(data[i]!, dtype);
+        close(results[i]!, expected, { dtype, label: `[${from}] to [${to}]` });
+      });
     });
   }
 });
