@@ -1,0 +1,39 @@
+// y[b, r, c] = (x[b, r, c] - mean) / √(var + eps) · weight[c] + bias[c], with the moments of the group of c,
+// and silu of that if SILU. One thread: four channels of APPLY_ROWS rows.
+@group(0) @binding(0) var<storage, read> x: array<X>;              // [BATCH, ROWS, CHANNELS]
+@group(0) @binding(1) var<storage, read> moments: array<Moments>;  // [BATCH, GROUPS, 4]: mean, 1 / √(var + eps)
+@group(0) @binding(2) var<storage, read> weight: array<Weight>;    // [CHANNELS]
+@group(0) @binding(3) var<storage, read> bias: array<Bias>;        // [CHANNELS]
+@group(0) @binding(4) var<storage, read_write> y: array<Y>;        // [BATCH, ROWS, CHANNELS]
+
+const BLOCKS = (ROWS + APPLY_ROWS - 1u) / APPLY_ROWS;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = threadIndex(group, groups, local, WORKGROUP);
+  if (index >= BATCH * BLOCKS * PITCH) { return; }
+  let column = index % PITCH;
+  let row = index / PITCH % BLOCKS * APPLY_ROWS;
+  let batch = index / (PITCH * BLOCKS);
+  var mean: vec4<f32>;
+  var factor: vec4<f32>;
+  for (var lane = 0u; lane < 4u; lane++) {
+    // Lanes beyond the last channel are cleared below.
+    let channel = min(4u * column + lane, CHANNELS - 1u);
+    let moment = loadMoments(batch * GROUPS + channel / GROUP);
+    mean[lane] = moment.x;
+    factor[lane] = moment.y;
+  }
+  let scale = factor * select(vec4<f32>(1.0), loadWeight(column), WEIGHTED);
+  let offset = loadBias(column);
+  for (var r = row; r < min(row + APPLY_ROWS, ROWS); r++) {
+    let at = (batch * ROWS + r) * PITCH + column;
+    var v = (loadX(at) - mean) * scale + offset;
+    if (SILU) { v = silu4(v); }
+    storeY(at, keepLanes(v, column, CHANNELS));
+  }
+}

@@ -1,0 +1,39 @@
+// moments[b, g] = (mean, 1 / √(var + EPS), 0, 0) over the channels and chunks of group g, merged after Chan,
+// Golub and LeVeque 1979: var = (Σ squares + Σ n_t (means - mean)²) / n. One workgroup: one group.
+@group(0) @binding(0) var<storage, read> means: array<Means>;            // [BATCH, CHUNKS, CHANNELS]
+@group(0) @binding(1) var<storage, read> squares: array<Squares>;        // [BATCH, CHUNKS, CHANNELS]
+@group(0) @binding(2) var<storage, read_write> moments: array<Moments>;  // [BATCH, GROUPS, 4]
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = group.y * groups.x + group.x;
+  if (index >= BATCH * GROUPS) { return; }
+  // In scalars: the group's first channel in the first chunk of the picture.
+  let start = index / GROUPS * CHUNKS * PITCH * 4u + index % GROUPS * GROUP;
+  // As in the statistics, sums around a value of the group.
+  let shift = elementMeans(start);
+  var sum = 0.0;
+  for (var i = local; i < CHUNKS * GROUP; i += WORKGROUP) {
+    sum += rowsOf(i / GROUP) * (elementMeans(start + address(i)) - shift);
+  }
+  let mean = shift + rowSum(local, sum) / f32(ROWS * GROUP);
+  var square = 0.0;
+  for (var i = local; i < CHUNKS * GROUP; i += WORKGROUP) {
+    let centred = elementMeans(start + address(i)) - mean;
+    square += elementSquares(start + address(i)) + rowsOf(i / GROUP) * centred * centred;
+  }
+  let variance = rowSum(local, square) / f32(ROWS * GROUP);
+  if (local == 0u) { storeMoments(index, vec4<f32>(mean, 1.0 / sqrt(variance + EPS), 0.0, 0.0)); }
+}
+
+fn address(i: u32) -> u32 {
+  return i / GROUP * PITCH * 4u + i % GROUP;
+}
+
+fn rowsOf(chunk: u32) -> f32 {
+  return f32(min(CHUNK_ROWS, ROWS - chunk * CHUNK_ROWS));
+}

@@ -1,0 +1,105 @@
+/** Group normalisation in three steps: statistics of channels over chunks of rows, of groups, and their use. */
+import { type Grid, type Kernel, linearGrid } from "./kernel.ts";
+
+export interface GroupNormParams {
+  readonly batch: number;
+  /** Positions of a picture. */
+  readonly rows: number;
+  readonly channels: number;
+  readonly groups: number;
+  readonly eps: number;
+  readonly silu: boolean;
+  /** Without weights the factor is one. */
+  readonly weighted: boolean;
+}
+
+const WORKGROUP = 64;
+
+/** A merge meets at barriers, and has some hundred numbers to merge. */
+const MERGE_WORKGROUP = 32;
+
+/** Rows of a chunk: a thread's statistics cost two stores, so it should read many rows; */
+const CHUNK = 32;
+/** but a merge should not read more chunks than this (a multiple of rows in large pictures). */
+const MAX_CHUNKS = 512;
+
+/** Rows that a thread normalises with the factors that it has looked up. */
+const APPLY_ROWS = 8;
+
+/** Chunks in a picture, and the vec4 elements that their statistics take. */
+export function groupNormChunks({ rows }: GroupNormParams): number {
+  return Math.ceil(rows / chunkRows(rows));
+}
+
+function chunkRows(rows: number): number {
+  return Math.max(CHUNK, Math.ceil(rows / MAX_CHUNKS));
+}
+
+function pitch({ channels }: GroupNormParams): number {
+  return Math.ceil(channels / 4);
+}
+
+function constants(p: GroupNormParams) {
+  return {
+    BATCH: p.batch,
+    ROWS: p.rows,
+    CHANNELS: p.channels,
+    PITCH: pitch(p),
+    GROUPS: p.groups,
+    GROUP: p.channels / p.groups,
+    CHUNKS: groupNormChunks(p),
+    CHUNK_ROWS: chunkRows(p.rows),
+  };
+}
+
+export const groupNormStats: Kernel<GroupNormParams> = {
+  name: "group-norm-stats",
+  operands: [
+    { name: "x", access: "read" },
+    { name: "means", access: "write" },
+    { name: "squares", access: "write" },
+  ],
+  lib: ["grid"],
+  constants: (p) => ({ ...constants(p), WORKGROUP }),
+  workgroups: (p) => linearGrid(p.batch * groupNormChunks(p) * pitch(p), WORKGROUP),
+  flops: (p) => 4 * p.batch * p.rows * p.channels,
+};
+
+export const groupNormMerge: Kernel<GroupNormParams> = {
+  name: "group-norm-merge",
+  operands: [
+    { name: "means", access: "read" },
+    { name: "squares", access: "read" },
+    { name: "moments", access: "write" },
+  ],
+  lib: ["row"],
+  constants: (p) => ({
+    ...constants(p),
+    WORKGROUP: MERGE_WORKGROUP,
+    LANES: MERGE_WORKGROUP,
+    EPS: { f32: p.eps },
+  }),
+  workgroups: (p): Grid => linearGrid(p.batch * p.groups, 1),
+  flops: (p) => 7 * p.batch * groupNormChunks(p) * p.channels,
+};
+
+export const groupNormApply: Kernel<GroupNormParams> = {
+  name: "group-norm-apply",
+  operands: [
+    { name: "x", access: "read" },
+    { name: "moments", access: "read" },
+    { name: "weight", access: "read", optional: true },
+    { name: "bias", access: "read", optional: true },
+    { name: "y", access: "write" },
+  ],
+  lib: ["grid", "lanes", "activation"],
+  constants: (p) => ({
+    ...constants(p),
+    WORKGROUP,
+    APPLY_ROWS,
+    SILU: p.silu,
+    WEIGHTED: p.weighted,
+  }),
+  workgroups: (p) => linearGrid(p.batch * Math.ceil(p.rows / APPLY_ROWS) * pitch(p), WORKGROUP),
+  flops: (p) => (p.silu ? 7 : 3) * p.batch * p.rows * p.channels,
+};
