@@ -1,0 +1,59 @@
+"""Trains the whole checkpoint: dataset, autoencoder, latents, text encoder + UNet, export. Resumes by itself.
+
+python tools/train/train.py --work DIR [--device cuda] [--until vae]
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+
+from dataset import render_dataset
+from diffusion import train_diffusion
+from export import export
+from latents import encode_dataset
+from run import Run
+from vae import train_vae
+
+# What a 2-core CPU can do in a day and a GPU in an hour or so.
+PLANS = {
+    "cpu": dict(scenes=19_000, vae_steps=6_000, steps=60_000, batch=32),
+    "cuda": dict(scenes=60_000, vae_steps=20_000, steps=60_000, batch=128),
+}
+STAGES = ("dataset", "vae", "latents", "diffusion", "export")
+
+
+def main():
+    options = parse()
+    torch.set_num_threads(options.threads)
+    run = Run(options.work, options.device)
+    plan = PLANS[run.device.type] | {k: v for k, v in vars(options).items() if v is not None}
+    dataset = options.work / "dataset"
+    work = {
+        "dataset": lambda: render_dataset(dataset, plan["scenes"], os.cpu_count(), run.log),
+        "vae": lambda: train_vae(run, dataset, plan["vae_steps"]),
+        "latents": lambda: encode_dataset(run, dataset),
+        "diffusion": lambda: train_diffusion(run, dataset, plan["steps"], plan["batch"]),
+        "export": lambda: export(run, dataset, options.work / "export"),
+    }
+    for stage in STAGES:
+        run.log(f"stage: {stage}")
+        work[stage]()
+        if stage == options.until:
+            break
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, default=Path("build/train"), help="dataset, checkpoints, log")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="1 is faster on a busy machine")
+    parser.add_argument("--until", choices=STAGES, help="stop after this stage")
+    for name in ("scenes", "vae-steps", "steps", "batch"):
+        parser.add_argument(f"--{name}", type=int)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
