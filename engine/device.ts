@@ -16,6 +16,8 @@ export interface DeviceOptions {
   readonly switches?: readonly string[];
   /** Ask for WebGPU's default limits and no optional feature, as the weakest browser gives them. */
   readonly minimal?: boolean;
+  /** Sizes are constants in the shaders. Default: on a GPU, where it makes faster code; not on a CPU. */
+  readonly bake?: boolean;
   /** Most bytes of GPU memory to allocate; beyond it GPU_OOM. Default: no bound. */
   readonly memoryBudget?: number;
 }
@@ -68,6 +70,7 @@ export class Device {
       maxWorkgroupStorage: gpu.limits.maxComputeWorkgroupStorageSize,
       features: new Set(gpu.features),
       software: isSoftware(info),
+      bake: options.bake ?? !isSoftware(info),
     };
     gpu.addEventListener("uncapturederror", ({ error }) => {
       const code = error instanceof GPUOutOfMemoryError ? "GPU_OOM" : "GPU_VALIDATION";
@@ -128,7 +131,7 @@ export class Device {
   async source(kernel: AnyKernel, params: unknown, types: OperandTypes): Promise<string> {
     const stems = [kernel.name, ...(kernel.lib ?? []).map((name) => `lib/${name}`)];
     const texts = new Map(await Promise.all(stems.map(async (stem) => [stem, await this.#text(stem)] as const)));
-    return assemble(kernel, kernel.constants(params), types, (stem) => texts.get(stem)!);
+    return assemble(kernel, params, types, this.target.bake, (stem) => texts.get(stem)!);
   }
 
   async #text(stem: string): Promise<string> {

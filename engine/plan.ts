@@ -3,7 +3,7 @@
  * The same list of dispatches runs in three modes: `run` (one pass), `profile` (a timestamp round
  * each dispatch), `trace` (every result read back, named).
  */
-import type { OperandTypes } from "../shaders/assemble.ts";
+import { dimsBytes, type OperandTypes } from "../shaders/assemble.ts";
 import type { Device } from "./device.ts";
 import { DiffusionError } from "./errors.ts";
 import { mapValues, type Outputs } from "./graph.ts";
@@ -85,7 +85,7 @@ export async function compile(device: Device, outputs: Outputs, options: Compile
     }
     const ready = await pipelines;
     device.check();
-    const steps = program.dispatches.map((dispatch, i) => makeStep(device, dispatch, ready[i]!, buffers));
+    const steps = makeSteps(device, program, ready, buffers, (buffer) => owned.push(buffer));
     return new Plan(device, program, steps, buffers, owned, ownWeights, options.carry ?? {});
   } catch (error) {
     for (const buffer of owned) device.destroyBuffer(buffer);
@@ -109,9 +109,11 @@ export async function runOnce(
   const buffers = new Map(staged);
   for (const [id, index] of placement.bufferOf) buffers.set(id, scratch[index]!);
   const pipelines = await compilePipelines(device, program);
-  const steps = program.dispatches.map((dispatch, i) => makeStep(device, dispatch, pipelines[i]!, buffers));
+  const uniforms: GPUBuffer[] = [];
+  const steps = makeSteps(device, program, pipelines, buffers, (buffer) => uniforms.push(buffer));
   submit(device, steps);
   await device.gpu.queue.onSubmittedWorkDone();
+  for (const buffer of uniforms) device.destroyBuffer(buffer);
   device.check();
   const kept = buffers.get(result.id)!;
   for (const buffer of scratch) if (buffer !== kept) device.destroyBuffer(buffer);
@@ -133,21 +135,47 @@ async function compilePipelines(
   );
 }
 
-function makeStep(
+/** The dispatches with their bind groups; `own` is told of the buffer that they share for their dims. */
+function makeSteps(
   device: Device,
-  dispatch: Dispatch,
-  pipeline: GPUComputePipeline,
+  program: Program,
+  pipelines: readonly GPUComputePipeline[],
   buffers: ReadonlyMap<number, GPUBuffer>,
-): Step {
-  const { kernel, params, operands, label } = dispatch;
-  const entries = kernel.operands.flatMap(({ name }, binding) => {
-    const storage = operands[name];
-    if (!storage) return [];
-    const size = Math.ceil(storageBytes(storage) / 4) * 4;
-    return [{ binding, resource: { buffer: buffers.get(storage.id)!, size } }];
+  own: (buffer: GPUBuffer) => void,
+): Step[] {
+  const dims = device.target.bake ? undefined : uniformBuffer(device, program, own);
+  return program.dispatches.map((dispatch, i) => {
+    const { kernel, params, operands, label } = dispatch;
+    const entries: GPUBindGroupEntry[] = kernel.operands.flatMap(({ name }, binding) => {
+      const storage = operands[name];
+      if (!storage) return [];
+      return [{ binding, resource: { buffer: buffers.get(storage.id)!, size: storageBytes(storage) } }];
+    });
+    const slice = dims?.slices[i];
+    if (dims && slice) entries.push({ binding: kernel.operands.length, resource: { buffer: dims.buffer, ...slice } });
+    const layout = pipelines[i]!.getBindGroupLayout(0);
+    const group = device.gpu.createBindGroup({ label, layout, entries });
+    return { dispatch, pipeline: pipelines[i]!, group, workgroups: kernel.workgroups(params) };
   });
-  const group = device.gpu.createBindGroup({ label, layout: pipeline.getBindGroupLayout(0), entries });
-  return { dispatch, pipeline, group, workgroups: kernel.workgroups(params) };
+}
+
+/** One uniform buffer with the dims of every dispatch, each on a border that WebGPU allows. */
+function uniformBuffer(device: Device, program: Program, own: (buffer: GPUBuffer) => void) {
+  const align = device.gpu.limits.minUniformBufferOffsetAlignment;
+  let end = 0;
+  const slices = program.dispatches.map(({ kernel, params }) => {
+    const bytes = dimsBytes(kernel, params);
+    if (bytes.length === 0) return undefined;
+    const offset = end;
+    end += Math.ceil(bytes.length / align) * align;
+    return { bytes, offset, size: Math.ceil(bytes.length / 16) * 16 };
+  });
+  if (end === 0) return undefined;
+  const { UNIFORM, COPY_DST } = GPUBufferUsage;
+  const buffer = device.createBuffer("dims", end, UNIFORM | COPY_DST);
+  own(buffer);
+  for (const slice of slices) if (slice) device.gpu.queue.writeBuffer(buffer, slice.offset, slice.bytes);
+  return { buffer, slices: slices.map((slice) => slice && { offset: slice.offset, size: slice.size }) };
 }
 
 function encodeStep(pass: GPUComputePassEncoder, { pipeline, group, workgroups }: Step): void {

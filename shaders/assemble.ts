@@ -1,26 +1,64 @@
 /** Puts the final WGSL of a kernel together: enables, constants, accessors, fragments, the file. */
-import type { AnyKernel, Constants, ConstantValue, OperandSpec, StorageType } from "./kernel.ts";
+import type { ConstantValue, Dims, Kernel, OperandSpec, StorageType } from "./kernel.ts";
 
 export type OperandTypes = Readonly<Record<string, StorageType | undefined>>;
 
-/** `read(stem)` gives the text of `<stem>.wgsl` in this folder ("gemm", "lib/grid"). */
-export function assemble(
-  kernel: AnyKernel,
-  constants: Constants,
+/**
+ * `read(stem)` gives the text of `<stem>.wgsl` in this folder ("gemm", "lib/grid"). `bake` makes the
+ * kernel's dims constants; else they are a uniform behind the last operand.
+ */
+export function assemble<P>(
+  kernel: Kernel<P>,
+  params: P,
   types: OperandTypes,
+  bake: boolean,
   read: (stem: string) => string,
 ): string {
-  const present = (operand: OperandSpec) => types[operand.name] !== undefined;
+  const absent = kernel.operands.filter(({ name }) => types[name] === undefined);
   return [
     ...(kernel.enables ?? []).map((name) => `enable ${name};`),
-    ...Object.entries(constants).map(([name, value]) => constantLine(name, value)),
+    ...Object.entries(kernel.constants(params)).map(([name, value]) => constantLine(name, value)),
+    ...dimsLines(kernel, params, bake),
     ...kernel.operands.map((operand) => accessors(operand, types[operand.name])),
     ...(kernel.lib ?? []).map((stem) => read(`lib/${stem}`)),
-    withoutBindings(
-      read(kernel.name),
-      kernel.operands.filter((operand) => !present(operand)),
-    ),
+    withoutBindings(read(kernel.name), absent),
   ].join("\n");
+}
+
+function dimsLines<P>(kernel: Kernel<P>, params: P, bake: boolean): string[] {
+  const dims = Object.entries(kernel.dims?.(params) ?? {});
+  if (dims.length === 0) return [];
+  const fields = dims.map(([name, value]) => `${name}: ${dimType(value)}`);
+  const values = dims.map(([, value]) => dimText(value));
+  const binding = kernel.operands.length;
+  return [
+    `struct Dims { ${fields.join(", ")} }`,
+    bake
+      ? `const dims = Dims(${values.join(", ")});`
+      : `@group(0) @binding(${binding}) var<uniform> dims: Dims;`,
+  ];
+}
+
+function dimType(value: Dims[string]): string {
+  if (typeof value === "number") return "u32";
+  return "f32" in value ? "f32" : "i32";
+}
+
+function dimText(value: Dims[string]): string {
+  if (typeof value === "number") return `${value}u`;
+  return "f32" in value ? float(value.f32) : `i32(${value.i32})`;
+}
+
+/** The dims as the uniform holds them: four bytes each, in order; empty if the kernel has none. */
+export function dimsBytes<P>(kernel: Kernel<P>, params: P): Uint8Array<ArrayBuffer> {
+  const dims = Object.values(kernel.dims?.(params) ?? {});
+  const view = new DataView(new ArrayBuffer(4 * dims.length));
+  dims.forEach((value, i) => {
+    if (typeof value === "number") view.setUint32(4 * i, value, true);
+    else if ("f32" in value) view.setFloat32(4 * i, value.f32, true);
+    else view.setInt32(4 * i, value.i32, true);
+  });
+  return new Uint8Array(view.buffer);
 }
 
 function constantLine(name: string, value: ConstantValue): string {

@@ -1,5 +1,5 @@
 /** Convolution of any kernel size, stride and padding, with epilogue. */
-import { EPILOGUE_LIB, EPILOGUE_OPERANDS, type Epilogue, epilogueConstants } from "./epilogue.ts";
+import { EPILOGUE_LIB, EPILOGUE_OPERANDS, type Epilogue, epilogueConstants, epilogueDims } from "./epilogue.ts";
 import type { Kernel } from "./kernel.ts";
 
 export interface Conv2dParams extends Epilogue {
@@ -30,10 +30,8 @@ export const conv2d: Kernel<Conv2dParams> = {
     { name: "y", access: "write" },
   ],
   lib: ["lanes", ...EPILOGUE_LIB],
-  constants: (p) => ({
-    WIDTH,
-    ROWS,
-    MAX_GROUPS,
+  constants: (p) => ({ WIDTH, ROWS, MAX_GROUPS, ...epilogueConstants(p) }),
+  dims: (p) => ({
     M: pixels(p),
     HALF: half(p),
     I4: Math.ceil(p.inChannels / 4),
@@ -48,7 +46,7 @@ export const conv2d: Kernel<Conv2dParams> = {
     IN_W: { i32: p.inWidth },
     OUT_H: p.outHeight,
     OUT_W: p.outWidth,
-    ...epilogueConstants(p, Math.ceil(p.outChannels / 4)),
+    ...epilogueDims(p, Math.ceil(p.outChannels / 4)),
   }),
   workgroups(p) {
     const groups = Math.ceil(pixels(p) / ROWS);

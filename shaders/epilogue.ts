@@ -1,5 +1,5 @@
 /** The parameters that `lib/epilogue.wgsl` takes, shared by gemm and conv2d. */
-import type { Constants, OperandSpec } from "./kernel.ts";
+import type { Constants, Dims, OperandSpec } from "./kernel.ts";
 
 export const ACTIVATIONS = ["none", "silu", "gelu", "gelu_tanh", "gelu_quick"] as const;
 export type Activation = (typeof ACTIVATIONS)[number];
@@ -27,10 +27,13 @@ export const EPILOGUE_OPERANDS: readonly OperandSpec[] = [
 
 export const EPILOGUE_LIB = ["activation", "epilogue"];
 
+export function epilogueConstants(p: Epilogue): Constants {
+  return { ACTIVATION: ACTIVATIONS.indexOf(p.activation) };
+}
+
 /** `columns`: vec4s in a row of the result. */
-export function epilogueConstants(p: Epilogue, columns: number): Constants {
+export function epilogueDims(p: Epilogue, columns: number): Dims {
   return {
-    ACTIVATION: ACTIVATIONS.indexOf(p.activation),
     ROWS_PER_BIAS: p.rowsPerBias,
     ROW_BIAS_PITCH: p.rowBiasPitch,
     ROW_BIAS_OFFSET: p.rowBiasOffset,

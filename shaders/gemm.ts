@@ -1,5 +1,5 @@
 /** Matrix product with epilogue: linear layers, 1x1 convolutions, batched products. */
-import { EPILOGUE_LIB, EPILOGUE_OPERANDS, type Epilogue, epilogueConstants } from "./epilogue.ts";
+import { EPILOGUE_LIB, EPILOGUE_OPERANDS, type Epilogue, epilogueConstants, epilogueDims } from "./epilogue.ts";
 import type { Kernel } from "./kernel.ts";
 
 export interface GemmParams extends Epilogue {
@@ -32,10 +32,8 @@ export const gemm: Kernel<GemmParams> = {
     { name: "y", access: "write" },
   ],
   lib: ["lanes", ...EPILOGUE_LIB],
-  constants: (p) => ({
-    WIDTH,
-    ROWS,
-    MAX_GROUPS,
+  constants: (p) => ({ WIDTH, ROWS, MAX_GROUPS, GATED: p.gated, ...epilogueConstants(p) }),
+  dims: (p) => ({
     FOLDS: folds(p),
     M: p.M,
     N: p.N,
@@ -46,8 +44,7 @@ export const gemm: Kernel<GemmParams> = {
     X_OFFSET: p.xOffset,
     X_PITCH: p.xPitch,
     X_BATCH: p.xBatch,
-    GATED: p.gated,
-    ...epilogueConstants(p, p.gated ? half(p) : Math.ceil(p.N / 4)),
+    ...epilogueDims(p, p.gated ? half(p) : Math.ceil(p.N / 4)),
   }),
   workgroups: (p) => [
     Math.ceil(half(p) / WIDTH),

@@ -12,8 +12,14 @@ export interface Kernel<P> {
   readonly lib?: readonly string[];
   /** WGSL `enable` extensions, and so device features, that the text needs. */
   readonly enables?: readonly string[];
-  /** Values that become WGSL `const` lines in front of the file. */
+  /** Values that become WGSL `const` lines in front of the file: flags, and sizes of arrays and groups. */
   constants(params: P): Constants;
+  /**
+   * Sizes that only steer loops and addresses; the text reads them as `dims.NAME`. On a GPU they are baked
+   * in as constants too; a software adapter, where one compilation costs a second, gets them as a uniform,
+   * so that one pipeline serves all shapes.
+   */
+  dims?(params: P): Dims;
   workgroups(params: P): Grid;
   /** Floating-point operations of one run (a fused multiply-add counts two). */
   flops(params: P): number;
@@ -35,6 +41,7 @@ export type ConstantValue =
   | readonly number[]
   | { readonly f32: number }
   | { readonly i32: number | readonly number[] };
+export type Dims = Readonly<Record<string, number | { readonly i32: number } | { readonly f32: number }>>;
 export type Constants = Readonly<Record<string, ConstantValue>>;
 export type Grid = readonly [x: number, y: number, z: number];
 

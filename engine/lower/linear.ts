@@ -9,6 +9,7 @@ import { expand, pad, permute, reshape, transpose } from "../ops/layout.ts";
 import { channels, numel, pitch, rows, sameShape, vectors } from "../shape.ts";
 import { createTensor, type Tensor } from "../tensor.ts";
 import type { Emitter, Lowering, Storage } from "./lowering.ts";
+import { emitPlanes, type PlaneProduct, planesFit } from "./planes.ts";
 
 /** What fusion may have added to a linear or conv2d node. */
 export interface EpilogueAttrs {
@@ -79,9 +80,42 @@ const gemm: Lowering = {
       ...epilogueParams(t, emitter),
     };
     const operands = { x: storage, w: emitter.read(w), ...epilogueOperands(t, emitter) };
-    emitter.dispatch(gemmKernel, params, { ...operands, y: emitter.write(t) }, t.label);
+    const product = gemmOnPlanes(params);
+    const all = { ...operands, y: emitter.write(t) };
+    const sharesLeft = batch > 1 && params.xBatch === 0;
+    if (!sharesLeft && planesFit(product, emitter.target)) emitPlanes(product, all, emitter, t.label);
+    else emitter.dispatch(gemmKernel, params, all, t.label);
   },
 };
+
+/** Rows are the pixels of a picture one pixel high. */
+function gemmOnPlanes(p: GemmParams): PlaneProduct {
+  return {
+    planes: {
+      batch: p.batch,
+      height: 1,
+      width: p.M,
+      channels: p.K,
+      offset: p.xOffset,
+      pitch: p.xPitch,
+      outHeight: 1,
+      outWidth: p.M,
+      kernelWidth: 1,
+      strideWidth: 1,
+      top: 0,
+      left: 0,
+    },
+    gemm: {
+      ...p,
+      outHeight: 1,
+      outWidth: p.M,
+      kernelHeight: 1,
+      K: 4 * Math.ceil(p.K / 4),
+      planeHeight: 1,
+      strideHeight: 1,
+    },
+  };
+}
 
 const conv2d: Lowering = {
   rewrite(t) {
@@ -120,9 +154,43 @@ const conv: Lowering = {
       ...epilogueParams(t, emitter),
     };
     const operands = { x: emitter.read(x), w: emitter.read(w), ...epilogueOperands(t, emitter) };
-    emitter.dispatch(conv2dKernel, params, { ...operands, y: emitter.write(t) }, t.label);
+    const product = convOnPlanes(params, padding);
+    const all = { ...operands, y: emitter.write(t) };
+    if (planesFit(product, emitter.target)) emitPlanes(product, all, emitter, t.label);
+    else emitter.dispatch(conv2dKernel, params, all, t.label);
   },
 };
+
+function convOnPlanes(p: Conv2dParams, [top, bottom]: Padding): PlaneProduct {
+  const [kernelHeight, kernelWidth] = p.kernel;
+  const planeHeight = p.inHeight + top + bottom;
+  return {
+    planes: {
+      batch: p.batch,
+      height: p.inHeight,
+      width: p.inWidth,
+      channels: p.inChannels,
+      offset: 0,
+      pitch: Math.ceil(p.inChannels / 4),
+      outHeight: planeHeight,
+      outWidth: p.outWidth,
+      kernelWidth,
+      strideWidth: p.stride[1],
+      top,
+      left: p.left,
+    },
+    gemm: {
+      ...p,
+      N: p.outChannels,
+      kernelHeight,
+      K: kernelWidth * 4 * Math.ceil(p.inChannels / 4),
+      planeHeight,
+      strideHeight: p.stride[0],
+      wBatch: 0,
+      gated: false,
+    },
+  };
+}
 
 function epilogueParams(t: Tensor, emitter: Emitter): Epilogue {
   const { activation } = t.attrs as EpilogueAttrs;

@@ -11,6 +11,8 @@ export interface Target {
   readonly features: ReadonlySet<string>;
   /** A CPU that plays a GPU: loads are dear there, barriers dearer, and shared memory is no faster. */
   readonly software: boolean;
+  /** Kernels get their dims as constants, not as uniforms. */
+  readonly bake: boolean;
 }
 
 /** A stretch of GPU memory for one tensor, before it has a buffer: `vectors` elements of four values. */

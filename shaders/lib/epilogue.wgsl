@@ -2,8 +2,9 @@
 // activation, residual. Absent operands load as zero; ACTIVATION is 0 none, 1 silu, 2 gelu (erf),
 // 3 gelu by tanh, 4 quick gelu. Needs bias, rowBias and residual among the kernel's operands.
 fn epilogue(sum: vec4<f32>, row: u32, column: u32) -> vec4<f32> {
-  let biased = sum + loadBias(column) + loadRowBias((row / ROWS_PER_BIAS) * ROW_BIAS_PITCH + ROW_BIAS_OFFSET + column);
-  return activate(biased) + loadResidual(row * PITCH + column);
+  let biasRow = row / dims.ROWS_PER_BIAS * dims.ROW_BIAS_PITCH + dims.ROW_BIAS_OFFSET;
+  let biased = sum + loadBias(column) + loadRowBias(biasRow + column);
+  return activate(biased) + loadResidual(row * dims.PITCH + column);
 }
 
 fn activate(v: vec4<f32>) -> vec4<f32> {
