@@ -37,6 +37,8 @@ fn main(
   let limit = select(M, min(M, block + GROUPS * QUERIES), CAUSAL);
   for (var m0 = 0u; m0 < limit; m0 += TILE) {
     var score: array<array<vec4<f32>, 2>, KEYS>;
+    // Dawn 0.6.2 does not clear a variable that is declared in a loop: it would keep the last tile's scores.
+    for (var j = 0u; j < KEYS; j++) { score[j] = array<vec4<f32>, 2>(); }
     let k0 = K_OFFSET + batch * M * K_PITCH + head * DV;
     let q0 = Q_OFFSET + batch * N * Q_PITCH + head * DV;
     for (var c = 0u; c < DV; c++) {
