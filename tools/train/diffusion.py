@@ -86,7 +86,7 @@ def train_step(run, text, unet, data, rng):
     loss = (v - target).square().mean()
     loss.backward()
     torch.nn.utils.clip_grad_norm_([*text.parameters(), *unet.parameters()], 1.0)
-    return float(loss)
+    return loss.item()
 
 
 def spread_times(rng, batch):

@@ -63,7 +63,7 @@ def size_of(folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, default=Path("build/train"))
+    parser.add_argument("--work", type=Path, default=Path(".cache/train"))
     parser.add_argument("--to", type=Path, required=True)
     options = parser.parse_args()
     export(Run(options.work, "cpu"), options.work / "dataset", options.to)

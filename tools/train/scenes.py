@@ -23,7 +23,15 @@ def sample_scene(rng):
     """One scene: {objects: [{shape, colour, size}], relation | None, setting}. Objects[0] relates to objects[1]."""
     while True:
         scene = propose(rng)
-        if allowed(scene):
+        if is_clear(scene) and not is_held_out(scene):
+            return scene
+
+
+def sample_any_scene(rng):
+    """One scene, held out or not: for the judge, which never meets the generator."""
+    while True:
+        scene = propose(rng)
+        if is_clear(scene):
             return scene
 
 
@@ -49,14 +57,12 @@ def sample_setting(rng):
     return names[rng.integers(len(names))]
 
 
-def allowed(scene):
-    """Visible against the backdrop, two different colours, and nothing held out."""
+def is_clear(scene):
+    """Every object stands out from the backdrop, and two objects differ in colour."""
     objects = scene["objects"]
     if any(scene["setting"] in LOST[o["colour"]] for o in objects):
         return False
-    if len(objects) == 2 and objects[0]["colour"] == objects[1]["colour"]:
-        return False
-    return not is_held_out(scene)
+    return len({o["colour"] for o in objects}) == len(objects)
 
 
 def is_held_out(scene):

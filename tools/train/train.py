@@ -46,7 +46,7 @@ def main():
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, default=Path("build/train"), help="dataset, checkpoints, log")
+    parser.add_argument("--work", type=Path, default=Path(".cache/train"), help="dataset, checkpoints, log")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="1 is faster on a busy machine")
     parser.add_argument("--until", choices=STAGES, help="stop after this stage")
