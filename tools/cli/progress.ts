@@ -54,7 +54,7 @@ function lineProgress(terminal: Terminal): Progress {
     load(event) {
       if (event.name === loading) return;
       loading = event.name;
-      terminal.err(`${loadText(event)}\n`);
+      terminal.err(`${event.stage === "read" ? "reading" : "compiling"} ${event.name}\n`);
     },
     step(event) {
       const now = Math.floor((10 * event.step) / event.steps);
@@ -71,7 +71,7 @@ function lineProgress(terminal: Terminal): Progress {
 
 function loadText({ stage, name, loaded, total }: LoadEvent): string {
   if (stage === "compile") return `compiling ${name} ${loaded}/${total}`;
-  return `reading ${name} ${(loaded / 1e6).toFixed(0)}/${(total / 1e6).toFixed(0)} MB`;
+  return `reading ${name} ${(loaded / 1e6).toFixed(1)}/${(total / 1e6).toFixed(1)} MB`;
 }
 
 function rate({ step, elapsedMs }: StepEvent): string {
