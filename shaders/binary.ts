@@ -23,23 +23,20 @@ export const binary: Kernel<BinaryParams> = {
     { name: "y", access: "write" },
   ],
   lib: ["grid", "lanes"],
-  constants: ({ fn, shape, a, b }) => {
-    const axes = rowAxes(shape, a, b);
-    return {
-      WORKGROUP,
-      VECTORS: vectors(shape),
-      CHANNELS: shape.at(-1)!,
-      PITCH: Math.ceil(shape.at(-1)! / 4),
-      AXES: axes.length,
-      SIZE: axes.map(({ size }) => size),
-      STRIDE_A: axes.map(({ a }) => a),
-      STRIDE_B: axes.map(({ b }) => b),
-      SPLAT_A: a.at(-1) !== shape.at(-1),
-      SPLAT_B: b.at(-1) !== shape.at(-1),
-      DIVIDE: fn === "div",
-      FUNCTION: BINARY_FUNCTIONS.indexOf(fn),
-    };
-  },
+  constants: ({ fn, shape, a, b }) => ({
+    WORKGROUP,
+    AXES: rowAxes(shape, a, b).length,
+    SPLAT_A: a.at(-1) !== shape.at(-1),
+    SPLAT_B: b.at(-1) !== shape.at(-1),
+    DIVIDE: fn === "div",
+    FUNCTION: BINARY_FUNCTIONS.indexOf(fn),
+  }),
+  dims: ({ shape, a, b }) => ({
+    VECTORS: vectors(shape),
+    CHANNELS: shape.at(-1)!,
+    PITCH: Math.ceil(shape.at(-1)! / 4),
+    ...axisDims(rowAxes(shape, a, b)),
+  }),
   workgroups: ({ shape }) => linearGrid(vectors(shape), WORKGROUP),
   flops: ({ shape }) => shape.reduce((n, size) => n * size, 1),
 };
@@ -47,6 +44,20 @@ export const binary: Kernel<BinaryParams> = {
 function vectors(shape: readonly number[]): number {
   return shape.slice(0, -1).reduce((n, size) => n * size, 1) * Math.ceil(shape.at(-1)! / 4);
 }
+
+/** SIZE_0, STRIDE_A_0, STRIDE_B_0 for the innermost axis, and so on. */
+function axisDims(axes: readonly RowAxis[]): Record<string, number> {
+  if (axes.length > MAX_AXES) throw new Error(`binary: more than ${MAX_AXES + 1} axes`);
+  const inwards = axes.toReversed();
+  const dims = Array.from({ length: MAX_AXES }, (_, i) => {
+    const { size, a, b } = inwards[i] ?? { size: 1, a: 0, b: 0 };
+    return { [`SIZE_${i}`]: size, [`STRIDE_A_${i}`]: a, [`STRIDE_B_${i}`]: b };
+  });
+  return Object.assign({}, ...dims) as Record<string, number>;
+}
+
+/** As many as binary.wgsl spells out. */
+const MAX_AXES = 5;
 
 interface RowAxis {
   readonly size: number;

@@ -26,8 +26,10 @@ export const concat: Kernel<ConcatParams> = {
   lib: ["grid"],
   constants: (p) => ({
     WORKGROUP,
-    VECTORS: vectors(p),
     WHOLE: joinsRows(p) || p.channelsA % 4 === 0,
+  }),
+  dims: (p) => ({
+    VECTORS: vectors(p),
     PIECE_A: p.rowsA * Math.ceil(p.channelsA / 4),
     PIECE_B: p.rowsB * Math.ceil(p.channelsB / 4),
     PITCH: Math.ceil(p.channels / 4),

@@ -5,10 +5,10 @@
 
 // Both inputs begin on a vec4 border of the result.
 fn whole(index: u32) -> YVector {
-  let piece = index / (PIECE_A + PIECE_B);
-  let i = index % (PIECE_A + PIECE_B);
-  if (i < PIECE_A) { return YVector(loadA(piece * PIECE_A + i)); }
-  return YVector(loadB(piece * PIECE_B + i - PIECE_A));
+  let piece = index / (dims.PIECE_A + dims.PIECE_B);
+  let i = index % (dims.PIECE_A + dims.PIECE_B);
+  if (i < dims.PIECE_A) { return YVector(loadA(piece * dims.PIECE_A + i)); }
+  return YVector(loadB(piece * dims.PIECE_B + i - dims.PIECE_A));
 }
 
 // The last axis is joined, and b begins inside a vec4.
@@ -16,8 +16,8 @@ fn mixed(row: u32, column: u32) -> YVector {
   var v = YVector();
   for (var lane = 0u; lane < 4u; lane++) {
     let c = 4u * column + lane;
-    if (c < CHANNELS_A) { v[lane] = YScalar(elementA(4u * row * PIECE_A + c)); }
-    else if (c < CHANNELS) { v[lane] = YScalar(elementB(4u * row * PIECE_B + c - CHANNELS_A)); }
+    if (c < dims.CHANNELS_A) { v[lane] = YScalar(elementA(4u * row * dims.PIECE_A + c)); }
+    else if (c < dims.CHANNELS) { v[lane] = YScalar(elementB(4u * row * dims.PIECE_B + c - dims.CHANNELS_A)); }
   }
   return v;
 }
@@ -29,7 +29,7 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let index = threadIndex(group, groups, local, WORKGROUP);
-  if (index >= VECTORS) { return; }
+  if (index >= dims.VECTORS) { return; }
   if (WHOLE) { storeY(index, whole(index)); }
-  else { storeY(index, mixed(index / PITCH, index % PITCH)); }
+  else { storeY(index, mixed(index / dims.PITCH, index % dims.PITCH)); }
 }

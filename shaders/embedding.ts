@@ -23,8 +23,8 @@ export const embedding: Kernel<EmbeddingParams> = {
     { name: "y", access: "write" },
   ],
   lib: ["grid"],
-  constants: (p) => ({
-    WORKGROUP,
+  constants: () => ({ WORKGROUP }),
+  dims: (p) => ({
     VECTORS: p.ids * Math.ceil(p.channels / 4),
     PITCH: Math.ceil(p.channels / 4),
     FIRST: { i32: p.first },

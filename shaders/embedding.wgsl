@@ -12,12 +12,12 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let index = threadIndex(group, groups, local, WORKGROUP);
-  if (index >= VECTORS) { return; }
-  let i = index / PITCH;
-  let id = elementIds(i / ID_CHANNELS * ID_STRIDE + i % ID_CHANNELS);
+  if (index >= dims.VECTORS) { return; }
+  let i = index / dims.PITCH;
+  let id = elementIds(i / dims.ID_CHANNELS * dims.ID_STRIDE + i % dims.ID_CHANNELS);
   var v = vec4<f32>();
-  if (id >= FIRST && id - FIRST < ENTRIES) {
-    v = loadWeight(u32(id - FIRST) * PITCH + index % PITCH);
+  if (id >= dims.FIRST && id - dims.FIRST < dims.ENTRIES) {
+    v = loadWeight(u32(id - dims.FIRST) * dims.PITCH + index % dims.PITCH);
   } else {
     v = loadPrevious(index);
   }

@@ -30,6 +30,10 @@ export const interpolate: Kernel<InterpolateParams> = {
   lib: ["grid"],
   constants: (p) => ({
     WORKGROUP,
+    TAPS: TAPS[p.mode],
+    ALIGN_CORNERS: p.alignCorners,
+  }),
+  dims: (p) => ({
     VECTORS: vectors(p),
     PITCH: Math.ceil(p.channels / 4),
     FROM_HEIGHT: p.from[0],
@@ -39,8 +43,6 @@ export const interpolate: Kernel<InterpolateParams> = {
     // PyTorch computes positions in f32 from a scale rounded to f32.
     SCALE_Y: { f32: Math.fround(p.scale[0]) },
     SCALE_X: { f32: Math.fround(p.scale[1]) },
-    TAPS: TAPS[p.mode],
-    ALIGN_CORNERS: p.alignCorners,
   }),
   workgroups: (p) => linearGrid(vectors(p), WORKGROUP),
   flops: (p) => 2 * TAPS[p.mode] ** 2 * p.batch * p.to[0] * p.to[1] * p.channels,

@@ -30,20 +30,20 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let index = threadIndex(group, groups, local, WORKGROUP);
-  if (index >= VECTORS) { return; }
-  let column = index % PITCH;
-  let pixel = index / PITCH;
-  let row = pixel / TO_WIDTH;
-  let vertical = neighbours(row % TO_HEIGHT, SCALE_Y);
-  let horizontal = neighbours(pixel % TO_WIDTH, SCALE_X);
-  let picture = row / TO_HEIGHT * FROM_HEIGHT;
+  if (index >= dims.VECTORS) { return; }
+  let column = index % dims.PITCH;
+  let pixel = index / dims.PITCH;
+  let row = pixel / dims.TO_WIDTH;
+  let vertical = neighbours(row % dims.TO_HEIGHT, dims.SCALE_Y);
+  let horizontal = neighbours(pixel % dims.TO_WIDTH, dims.SCALE_X);
+  let picture = row / dims.TO_HEIGHT * dims.FROM_HEIGHT;
   var sum = vec4<f32>();
   for (var m = 0u; m < TAPS; m++) {
-    let line = picture + u32(clamp(vertical.first + i32(m), 0, i32(FROM_HEIGHT) - 1));
+    let line = picture + u32(clamp(vertical.first + i32(m), 0, i32(dims.FROM_HEIGHT) - 1));
     var across = vec4<f32>();
     for (var n = 0u; n < TAPS; n++) {
-      let j = u32(clamp(horizontal.first + i32(n), 0, i32(FROM_WIDTH) - 1));
-      across += horizontal.weight[n] * loadX((line * FROM_WIDTH + j) * PITCH + column);
+      let j = u32(clamp(horizontal.first + i32(n), 0, i32(dims.FROM_WIDTH) - 1));
+      across += horizontal.weight[n] * loadX((line * dims.FROM_WIDTH + j) * dims.PITCH + column);
     }
     sum += vertical.weight[m] * across;
   }

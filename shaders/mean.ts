@@ -1,6 +1,6 @@
 /** The mean of each row. */
 import type { Kernel } from "./kernel.ts";
-import { type RowParams, rowConstants, rowGrid } from "./row.ts";
+import { type RowParams, rowDims, rowGrid, rowThreads } from "./row.ts";
 
 export const mean: Kernel<RowParams> = {
   name: "mean",
@@ -9,7 +9,8 @@ export const mean: Kernel<RowParams> = {
     { name: "y", access: "write" },
   ],
   lib: ["grid", "row"],
-  constants: rowConstants,
+  constants: ({ channels }) => rowThreads(channels),
+  dims: rowDims,
   workgroups: rowGrid,
   flops: ({ rows, channels }) => rows * channels,
 };

@@ -12,16 +12,16 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let row = threadIndex(group, groups, local, WORKGROUP) / LANES;
-  let start = min(row, ROWS - 1u) * PITCH;
+  let start = min(row, dims.ROWS - 1u) * dims.PITCH;
   var sum = vec4<f32>();
-  for (var column0 = local % LANES; column0 < PITCH; column0 += BLOCK * LANES) {
+  for (var column0 = local % LANES; column0 < dims.PITCH; column0 += BLOCK * LANES) {
     var part = vec4<f32>();
-    let end = min(column0 + BLOCK * LANES, PITCH);
+    let end = min(column0 + BLOCK * LANES, dims.PITCH);
     for (var column = column0; column < end; column += LANES) { part += loadX(start + column); }
     sum += part;
   }
   let total = rowSum(local, (sum.x + sum.y) + (sum.z + sum.w));
-  if (row < ROWS && local % LANES == 0u) {
-    storeY(row, vec4<f32>(total / f32(CHANNELS), 0.0, 0.0, 0.0));
+  if (row < dims.ROWS && local % LANES == 0u) {
+    storeY(row, vec4<f32>(total / f32(dims.CHANNELS), 0.0, 0.0, 0.0));
   }
 }

@@ -18,8 +18,8 @@ export const reshape: Kernel<ReshapeParams> = {
     { name: "y", access: "write" },
   ],
   lib: ["grid"],
-  constants: (p) => ({
-    WORKGROUP,
+  constants: () => ({ WORKGROUP }),
+  dims: (p) => ({
     FROM: p.from,
     FROM_STRIDE: p.fromStride,
     TO: p.to,

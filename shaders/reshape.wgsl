@@ -9,15 +9,15 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let index = threadIndex(group, groups, local, WORKGROUP);
-  if (index >= VECTORS) { return; }
-  let row = index / TO_PITCH;
-  let column = index % TO_PITCH;
+  if (index >= dims.VECTORS) { return; }
+  let row = index / dims.TO_PITCH;
+  let column = index % dims.TO_PITCH;
   var v = YVector();
   for (var lane = 0u; lane < 4u; lane++) {
     let channel = 4u * column + lane;
-    if (channel < TO) {
-      let j = row * TO + channel;
-      v[lane] = YScalar(elementX((j / FROM) * FROM_STRIDE + j % FROM));
+    if (channel < dims.TO) {
+      let j = row * dims.TO + channel;
+      v[lane] = YScalar(elementX((j / dims.FROM) * dims.FROM_STRIDE + j % dims.FROM));
     }
   }
   storeY(index, v);

@@ -1,5 +1,5 @@
 /** How rows are shared out among threads, for kernels that reduce along the last axis. */
-import { type Grid, linearGrid } from "./kernel.ts";
+import { type Dims, type Grid, linearGrid } from "./kernel.ts";
 
 export interface RowParams {
   readonly rows: number;
@@ -22,13 +22,8 @@ export function rowThreads(channels: number): { WORKGROUP: number; LANES: number
   return { WORKGROUP: LONG_WORKGROUP, LANES: LONG_WORKGROUP };
 }
 
-export function rowConstants({ rows, channels }: RowParams): Record<string, number> {
-  return {
-    ...rowThreads(channels),
-    ROWS: rows,
-    CHANNELS: channels,
-    PITCH: Math.ceil(channels / 4),
-  };
+export function rowDims({ rows, channels }: RowParams): Dims {
+  return { ROWS: rows, CHANNELS: channels, PITCH: Math.ceil(channels / 4) };
 }
 
 export function rowGrid({ rows, channels }: RowParams): Grid {

@@ -1,6 +1,6 @@
 /** Softmax of each row. */
 import type { Kernel } from "./kernel.ts";
-import { type RowParams, rowConstants, rowGrid } from "./row.ts";
+import { type RowParams, rowDims, rowGrid, rowThreads } from "./row.ts";
 
 export const softmax: Kernel<RowParams> = {
   name: "softmax",
@@ -9,7 +9,8 @@ export const softmax: Kernel<RowParams> = {
     { name: "y", access: "write" },
   ],
   lib: ["grid", "lanes", "row"],
-  constants: rowConstants,
+  constants: ({ channels }) => rowThreads(channels),
+  dims: rowDims,
   workgroups: rowGrid,
   // The maximum, the difference, two exponentials, the sum and the quotient.
   flops: ({ rows, channels }) => 6 * rows * channels,

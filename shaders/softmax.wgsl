@@ -17,21 +17,21 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let row = threadIndex(group, groups, local, WORKGROUP) / LANES;
-  let start = min(row, ROWS - 1u) * PITCH;
+  let start = min(row, dims.ROWS - 1u) * dims.PITCH;
   let lane = local % LANES;
   var top = LOWEST;
-  for (var column = lane; column < PITCH; column += LANES) {
-    top = max(top, select(LOWEST, loadX(start + column), insideLanes(column, CHANNELS)));
+  for (var column = lane; column < dims.PITCH; column += LANES) {
+    top = max(top, select(LOWEST, loadX(start + column), insideLanes(column, dims.CHANNELS)));
   }
   let m = rowMax(local, max(max(top.x, top.y), max(top.z, top.w)));
   var sum = vec4<f32>();
-  for (var column = lane; column < PITCH; column += LANES) {
-    sum += keepLanes(exponential(loadX(start + column), m), column, CHANNELS);
+  for (var column = lane; column < dims.PITCH; column += LANES) {
+    sum += keepLanes(exponential(loadX(start + column), m), column, dims.CHANNELS);
   }
   let total = rowSum(local, (sum.x + sum.y) + (sum.z + sum.w));
-  if (row >= ROWS) { return; }
-  for (var column = lane; column < PITCH; column += LANES) {
+  if (row >= dims.ROWS) { return; }
+  for (var column = lane; column < dims.PITCH; column += LANES) {
     let share = exponential(loadX(start + column), m) / total;
-    storeY(start + column, keepLanes(share, column, CHANNELS));
+    storeY(start + column, keepLanes(share, column, dims.CHANNELS));
   }
 }

@@ -36,12 +36,11 @@ export const unary: Kernel<UnaryParams> = {
     { name: "y", access: "write" },
   ],
   lib: ["grid", "lanes", "activation"],
-  constants: ({ rows, channels, fn, scalar }) => ({
-    WORKGROUP,
+  constants: ({ fn }) => ({ WORKGROUP, FUNCTION: UNARY_FUNCTIONS.indexOf(fn) }),
+  dims: ({ rows, channels, scalar }) => ({
     VECTORS: rows * Math.ceil(channels / 4),
     PITCH: Math.ceil(channels / 4),
     CHANNELS: channels,
-    FUNCTION: UNARY_FUNCTIONS.indexOf(fn),
     SCALAR: { f32: scalar },
   }),
   workgroups: ({ rows, channels }) => linearGrid(rows * Math.ceil(channels / 4), WORKGROUP),

@@ -9,10 +9,10 @@ fn apply(v: vec4<f32>) -> vec4<f32> {
     case 2u: { return geluTanh4(v); }
     case 3u: { return geluQuick4(v); }
     case 4u: { return sigmoid4(v); }
-    case 5u: { return v + SCALAR; }
-    case 6u: { return v - SCALAR; }
-    case 7u: { return v * SCALAR; }
-    default: { return v / SCALAR; }
+    case 5u: { return v + dims.SCALAR; }
+    case 6u: { return v - dims.SCALAR; }
+    case 7u: { return v * dims.SCALAR; }
+    default: { return v / dims.SCALAR; }
   }
 }
 
@@ -23,6 +23,6 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let index = threadIndex(group, groups, local, WORKGROUP);
-  if (index >= VECTORS) { return; }
-  storeY(index, keepLanes(apply(loadX(index)), index % PITCH, CHANNELS));
+  if (index >= dims.VECTORS) { return; }
+  storeY(index, keepLanes(apply(loadX(index)), index % dims.PITCH, dims.CHANNELS));
 }
