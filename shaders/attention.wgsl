@@ -23,10 +23,10 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let index = group.y * groups.x + group.x;
-  let head = index / BLOCKS % HEADS;
+  let head = index / dims.BLOCKS % dims.HEADS;
   // Where the grid is folded there are workgroups too many: they repeat the last picture's work, unstored.
-  let batch = min(index / (BLOCKS * HEADS), BATCH - 1u);
-  let block = index % BLOCKS * GROUPS * QUERIES;
+  let batch = min(index / (dims.BLOCKS * dims.HEADS), dims.BATCH - 1u);
+  let block = index % dims.BLOCKS * GROUPS * QUERIES;
   let lane = local % LANES;
   let side = local / LANES;
   let n0 = block + side * QUERIES;
@@ -34,20 +34,20 @@ fn main(
   var peak = array<vec4<f32>, 2>(HIDDEN, HIDDEN);
   var total: array<vec4<f32>, 2>;
   var sum: array<array<vec4<f32>, QUERIES>, COLUMNS>;
-  let limit = select(M, min(M, block + GROUPS * QUERIES), CAUSAL);
+  let limit = select(dims.M, min(dims.M, block + GROUPS * QUERIES), CAUSAL);
   for (var m0 = 0u; m0 < limit; m0 += TILE) {
     var score: array<array<vec4<f32>, 2>, KEYS>;
     // Dawn 0.6.2 does not clear a variable that is declared in a loop: it would keep the last tile's scores.
     for (var j = 0u; j < KEYS; j++) { score[j] = array<vec4<f32>, 2>(); }
-    let k0 = K_OFFSET + batch * M * K_PITCH + head * DV;
-    let q0 = Q_OFFSET + batch * N * Q_PITCH + head * DV;
+    let k0 = dims.K_OFFSET + batch * dims.M * dims.K_PITCH + head * DV;
+    let q0 = dims.Q_OFFSET + batch * dims.N * dims.Q_PITCH + head * DV;
     for (var c = 0u; c < DV; c++) {
       var query: array<vec4<f32>, QUERIES>;
       for (var r = 0u; r < QUERIES; r++) {
-        query[r] = loadQ(q0 + min(n0 + r, N - 1u) * Q_PITCH + c);
+        query[r] = loadQ(q0 + min(n0 + r, dims.N - 1u) * dims.Q_PITCH + c);
       }
       for (var j = 0u; j < KEYS; j++) {
-        let key = loadK(k0 + min(m0 + j * LANES + lane, M - 1u) * K_PITCH + c);
+        let key = loadK(k0 + min(m0 + j * LANES + lane, dims.M - 1u) * dims.K_PITCH + c);
         for (var h = 0u; h < 2u; h++) {
           score[j][h] += vec4<f32>(
             dot(query[4u * h], key),
@@ -63,8 +63,8 @@ fn main(
     for (var j = 0u; j < KEYS; j++) {
       let m = m0 + j * LANES + lane;
       for (var h = 0u; h < 2u; h++) {
-        let seen = select(vec4<u32>(M), min(vec4<u32>(M), n0 + 4u * h + vec4<u32>(1u, 2u, 3u, 4u)), CAUSAL);
-        score[j][h] = select(HIDDEN, SCALE * score[j][h], vec4<u32>(m) < seen);
+        let seen = select(vec4<u32>(dims.M), min(vec4<u32>(dims.M), n0 + 4u * h + vec4<u32>(1u, 2u, 3u, 4u)), CAUSAL);
+        score[j][h] = select(HIDDEN, dims.SCALE * score[j][h], vec4<u32>(m) < seen);
         high[h] = max(high[h], score[j][h]);
       }
     }
@@ -92,11 +92,11 @@ fn main(
     for (var i = 0u; i < COLUMNS; i++) {
       for (var r = 0u; r < QUERIES; r++) { sum[i][r] *= shrink[r / 4u][r % 4u]; }
     }
-    let v0 = V_OFFSET + batch * M * V_PITCH + head * EV;
+    let v0 = dims.V_OFFSET + batch * dims.M * dims.V_PITCH + head * EV;
     for (var m = m0; m < min(m0 + TILE, limit); m++) {
       let weight = weights[side * TILE + m - m0];
       for (var i = 0u; i < COLUMNS; i++) {
-        let value = loadV(v0 + m * V_PITCH + min(i * LANES + lane, EV - 1u));
+        let value = loadV(v0 + m * dims.V_PITCH + min(i * LANES + lane, EV - 1u));
         for (var r = 0u; r < QUERIES; r++) { sum[i][r] += weight[r / 4u][r % 4u] * value; }
       }
     }
@@ -110,13 +110,13 @@ fn main(
     total[0] += parts[side * LANES + other][0];
     total[1] += parts[side * LANES + other][1];
   }
-  if (index >= BATCH * HEADS * BLOCKS) { return; }
+  if (index >= dims.BATCH * dims.HEADS * dims.BLOCKS) { return; }
   for (var i = 0u; i < COLUMNS; i++) {
     let column = i * LANES + lane;
     for (var r = 0u; r < QUERIES; r++) {
       // The pads of v are zero, so those of the sum are.
-      if (n0 + r < N && column < EV) {
-        storeY(((batch * N + n0 + r) * HEADS + head) * EV + column, sum[i][r] / total[r / 4u][r % 4u]);
+      if (n0 + r < dims.N && column < EV) {
+        storeY(((batch * dims.N + n0 + r) * dims.HEADS + head) * EV + column, sum[i][r] / total[r / 4u][r % 4u]);
       }
     }
   }

@@ -6,8 +6,6 @@
 @group(0) @binding(3) var<storage, read> bias: array<Bias>;        // [CHANNELS]
 @group(0) @binding(4) var<storage, read_write> y: array<Y>;        // [BATCH, ROWS, CHANNELS]
 
-const BLOCKS = (ROWS + APPLY_ROWS - 1u) / APPLY_ROWS;
-
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -15,25 +13,25 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let index = threadIndex(group, groups, local, WORKGROUP);
-  if (index >= BATCH * BLOCKS * PITCH) { return; }
-  let column = index % PITCH;
-  let row = index / PITCH % BLOCKS * APPLY_ROWS;
-  let batch = index / (PITCH * BLOCKS);
+  if (index >= dims.BATCH * dims.BLOCKS * dims.PITCH) { return; }
+  let column = index % dims.PITCH;
+  let row = index / dims.PITCH % dims.BLOCKS * APPLY_ROWS;
+  let batch = index / (dims.PITCH * dims.BLOCKS);
   var mean: vec4<f32>;
   var factor: vec4<f32>;
   for (var lane = 0u; lane < 4u; lane++) {
     // Lanes beyond the last channel are cleared below.
-    let channel = min(4u * column + lane, CHANNELS - 1u);
-    let moment = loadMoments(batch * GROUPS + channel / GROUP);
+    let channel = min(4u * column + lane, dims.CHANNELS - 1u);
+    let moment = loadMoments(batch * dims.GROUPS + channel / dims.GROUP);
     mean[lane] = moment.x;
     factor[lane] = moment.y;
   }
   let scale = factor * select(vec4<f32>(1.0), loadWeight(column), WEIGHTED);
   let offset = loadBias(column);
-  for (var r = row; r < min(row + APPLY_ROWS, ROWS); r++) {
-    let at = (batch * ROWS + r) * PITCH + column;
+  for (var r = row; r < min(row + APPLY_ROWS, dims.ROWS); r++) {
+    let at = (batch * dims.ROWS + r) * dims.PITCH + column;
     var v = (loadX(at) - mean) * scale + offset;
     if (SILU) { v = silu4(v); }
-    storeY(at, keepLanes(v, column, CHANNELS));
+    storeY(at, keepLanes(v, column, dims.CHANNELS));
   }
 }

@@ -11,29 +11,29 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let index = group.y * groups.x + group.x;
-  if (index >= BATCH * GROUPS) { return; }
+  if (index >= dims.BATCH * dims.GROUPS) { return; }
   // In scalars: the group's first channel in the first chunk of the picture.
-  let start = index / GROUPS * CHUNKS * PITCH * 4u + index % GROUPS * GROUP;
+  let start = index / dims.GROUPS * dims.CHUNKS * dims.PITCH * 4u + index % dims.GROUPS * dims.GROUP;
   // As in the statistics, sums around a value of the group.
   let shift = elementMeans(start);
   var sum = 0.0;
-  for (var i = local; i < CHUNKS * GROUP; i += WORKGROUP) {
-    sum += rowsOf(i / GROUP) * (elementMeans(start + address(i)) - shift);
+  for (var i = local; i < dims.CHUNKS * dims.GROUP; i += WORKGROUP) {
+    sum += rowsOf(i / dims.GROUP) * (elementMeans(start + address(i)) - shift);
   }
-  let mean = shift + rowSum(local, sum) / f32(ROWS * GROUP);
+  let mean = shift + rowSum(local, sum) / f32(dims.ROWS * dims.GROUP);
   var square = 0.0;
-  for (var i = local; i < CHUNKS * GROUP; i += WORKGROUP) {
+  for (var i = local; i < dims.CHUNKS * dims.GROUP; i += WORKGROUP) {
     let centred = elementMeans(start + address(i)) - mean;
-    square += elementSquares(start + address(i)) + rowsOf(i / GROUP) * centred * centred;
+    square += elementSquares(start + address(i)) + rowsOf(i / dims.GROUP) * centred * centred;
   }
-  let variance = rowSum(local, square) / f32(ROWS * GROUP);
-  if (local == 0u) { storeMoments(index, vec4<f32>(mean, 1.0 / sqrt(variance + EPS), 0.0, 0.0)); }
+  let variance = rowSum(local, square) / f32(dims.ROWS * dims.GROUP);
+  if (local == 0u) { storeMoments(index, vec4<f32>(mean, 1.0 / sqrt(variance + dims.EPS), 0.0, 0.0)); }
 }
 
 fn address(i: u32) -> u32 {
-  return i / GROUP * PITCH * 4u + i % GROUP;
+  return i / dims.GROUP * dims.PITCH * 4u + i % dims.GROUP;
 }
 
 fn rowsOf(chunk: u32) -> f32 {
-  return f32(min(CHUNK_ROWS, ROWS - chunk * CHUNK_ROWS));
+  return f32(min(dims.CHUNK_ROWS, dims.ROWS - chunk * dims.CHUNK_ROWS));
 }

@@ -11,18 +11,18 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let index = threadIndex(group, groups, local, WORKGROUP);
-  if (index >= BATCH * CHUNKS * PITCH) { return; }
-  let column = index % PITCH;
-  let first = index / PITCH % CHUNKS * CHUNK_ROWS;
-  let count = min(CHUNK_ROWS, ROWS - first);
-  let start = (index / (PITCH * CHUNKS) * ROWS + first) * PITCH + column;
+  if (index >= dims.BATCH * dims.CHUNKS * dims.PITCH) { return; }
+  let column = index % dims.PITCH;
+  let first = index / dims.PITCH % dims.CHUNKS * dims.CHUNK_ROWS;
+  let count = min(dims.CHUNK_ROWS, dims.ROWS - first);
+  let start = (index / (dims.PITCH * dims.CHUNKS) * dims.ROWS + first) * dims.PITCH + column;
   // Sums around the chunk's first value: what cancels is at most `count` times what is left, wherever
   // the values lie.
   let shift = loadX(start);
   var sum = vec4<f32>();
   var square = vec4<f32>();
   for (var r = 1u; r < count; r++) {
-    let v = loadX(start + r * PITCH) - shift;
+    let v = loadX(start + r * dims.PITCH) - shift;
     sum += v;
     square += v * v;
   }

@@ -39,7 +39,7 @@ function pitch({ channels }: GroupNormParams): number {
   return Math.ceil(channels / 4);
 }
 
-function constants(p: GroupNormParams) {
+function dims(p: GroupNormParams) {
   return {
     BATCH: p.batch,
     ROWS: p.rows,
@@ -60,7 +60,8 @@ export const groupNormStats: Kernel<GroupNormParams> = {
     { name: "squares", access: "write" },
   ],
   lib: ["grid"],
-  constants: (p) => ({ ...constants(p), WORKGROUP }),
+  constants: () => ({ WORKGROUP }),
+  dims,
   workgroups: (p) => linearGrid(p.batch * groupNormChunks(p) * pitch(p), WORKGROUP),
   flops: (p) => 4 * p.batch * p.rows * p.channels,
 };
@@ -73,12 +74,8 @@ export const groupNormMerge: Kernel<GroupNormParams> = {
     { name: "moments", access: "write" },
   ],
   lib: ["row"],
-  constants: (p) => ({
-    ...constants(p),
-    WORKGROUP: MERGE_WORKGROUP,
-    LANES: MERGE_WORKGROUP,
-    EPS: { f32: p.eps },
-  }),
+  constants: () => ({ WORKGROUP: MERGE_WORKGROUP, LANES: MERGE_WORKGROUP }),
+  dims: (p) => ({ ...dims(p), EPS: { f32: p.eps } }),
   workgroups: (p): Grid => linearGrid(p.batch * p.groups, 1),
   flops: (p) => 7 * p.batch * groupNormChunks(p) * p.channels,
 };
@@ -93,13 +90,8 @@ export const groupNormApply: Kernel<GroupNormParams> = {
     { name: "y", access: "write" },
   ],
   lib: ["grid", "lanes", "activation"],
-  constants: (p) => ({
-    ...constants(p),
-    WORKGROUP,
-    APPLY_ROWS,
-    SILU: p.silu,
-    WEIGHTED: p.weighted,
-  }),
+  constants: (p) => ({ WORKGROUP, APPLY_ROWS, SILU: p.silu, WEIGHTED: p.weighted }),
+  dims: (p) => ({ ...dims(p), BLOCKS: Math.ceil(p.rows / APPLY_ROWS) }),
   workgroups: (p) => linearGrid(p.batch * Math.ceil(p.rows / APPLY_ROWS) * pitch(p), WORKGROUP),
   flops: (p) => (p.silu ? 7 : 3) * p.batch * p.rows * p.channels,
 };

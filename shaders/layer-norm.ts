@@ -1,6 +1,6 @@
 /** Layer normalisation of each row. */
 import type { Kernel } from "./kernel.ts";
-import { type RowParams, rowConstants, rowGrid } from "./row.ts";
+import { type RowParams, rowDims, rowThreads, rowGrid } from "./row.ts";
 
 export interface LayerNormParams extends RowParams {
   readonly eps: number;
@@ -17,7 +17,8 @@ export const layerNorm: Kernel<LayerNormParams> = {
     { name: "y", access: "write" },
   ],
   lib: ["grid", "lanes", "row"],
-  constants: (p) => ({ ...rowConstants(p), EPS: { f32: p.eps }, WEIGHTED: p.weighted }),
+  constants: (p) => ({ ...rowThreads(p.channels), WEIGHTED: p.weighted }),
+  dims: (p) => ({ ...rowDims(p), EPS: { f32: p.eps } }),
   workgroups: rowGrid,
   // The sum; the difference, its square and their sum; the difference, the factor, the weight and the bias.
   flops: ({ rows, channels }) => 8 * rows * channels,

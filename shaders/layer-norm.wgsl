@@ -13,26 +13,26 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let row = threadIndex(group, groups, local, WORKGROUP) / LANES;
-  let start = min(row, ROWS - 1u) * PITCH;
+  let start = min(row, dims.ROWS - 1u) * dims.PITCH;
   let lane = local % LANES;
   // Sums are taken around the row's first value, so that they stay small next to it.
   let shift = loadX(start).x;
   var sum = vec4<f32>();
-  for (var column = lane; column < PITCH; column += LANES) {
-    sum += keepLanes(loadX(start + column) - shift, column, CHANNELS);
+  for (var column = lane; column < dims.PITCH; column += LANES) {
+    sum += keepLanes(loadX(start + column) - shift, column, dims.CHANNELS);
   }
-  let mean = shift + rowSum(local, (sum.x + sum.y) + (sum.z + sum.w)) / f32(CHANNELS);
+  let mean = shift + rowSum(local, (sum.x + sum.y) + (sum.z + sum.w)) / f32(dims.CHANNELS);
   var squares = vec4<f32>();
-  for (var column = lane; column < PITCH; column += LANES) {
-    let centred = keepLanes(loadX(start + column) - mean, column, CHANNELS);
+  for (var column = lane; column < dims.PITCH; column += LANES) {
+    let centred = keepLanes(loadX(start + column) - mean, column, dims.CHANNELS);
     squares += centred * centred;
   }
-  let variance = rowSum(local, (squares.x + squares.y) + (squares.z + squares.w)) / f32(CHANNELS);
-  if (row >= ROWS) { return; }
-  let factor = 1.0 / sqrt(variance + EPS);
-  for (var column = lane; column < PITCH; column += LANES) {
+  let variance = rowSum(local, (squares.x + squares.y) + (squares.z + squares.w)) / f32(dims.CHANNELS);
+  if (row >= dims.ROWS) { return; }
+  let factor = 1.0 / sqrt(variance + dims.EPS);
+  for (var column = lane; column < dims.PITCH; column += LANES) {
     let scale = factor * select(vec4<f32>(1.0), loadWeight(column), WEIGHTED);
     let v = (loadX(start + column) - mean) * scale + loadBias(column);
-    storeY(start + column, keepLanes(v, column, CHANNELS));
+    storeY(start + column, keepLanes(v, column, dims.CHANNELS));
   }
 }

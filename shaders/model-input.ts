@@ -19,7 +19,8 @@ export const modelInput: Kernel<ModelInputParams> = {
     { name: "y", access: "write" },
   ],
   lib: ["grid"],
-  constants: (p) => ({ WORKGROUP, PLANE: p.pixels, REPEATS: p.repeats }),
+  constants: (p) => ({ WORKGROUP, REPEATS: p.repeats }),
+  dims: (p) => ({ PLANE: p.pixels }),
   workgroups: (p) => linearGrid(p.pixels * p.repeats, WORKGROUP),
   flops: (p) => 4 * p.pixels * p.repeats,
 };

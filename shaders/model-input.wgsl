@@ -12,7 +12,7 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let index = threadIndex(group, groups, local, WORKGROUP);
-  if (index >= PLANE * REPEATS) { return; }
+  if (index >= dims.PLANE * REPEATS) { return; }
   let row = loadTable(4u * u32(elementStep(0u)));
-  storeY(index, row.x * loadState(index % PLANE));
+  storeY(index, row.x * loadState(index % dims.PLANE));
 }

@@ -20,7 +20,8 @@ export const samplerStep: Kernel<ModelInputParams> = {
     { name: "y", access: "write" },
   ],
   lib: ["grid"],
-  constants: (p) => ({ WORKGROUP, PLANE: p.pixels, REPEATS: p.repeats }),
+  constants: (p) => ({ WORKGROUP, REPEATS: p.repeats }),
+  dims: (p) => ({ PLANE: p.pixels }),
   workgroups: (p) => linearGrid(p.pixels, WORKGROUP),
   flops: (p) => 80 * p.pixels,
 };

@@ -19,7 +19,7 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let pixel = threadIndex(group, groups, local, WORKGROUP);
-  if (pixel >= PLANE) { return; }
+  if (pixel >= dims.PLANE) { return; }
   let number = elementStep(0u);
   let row = 4u * u32(number);
   let factors = loadTable(row);
@@ -27,23 +27,23 @@ fn main(
   let rules = loadTable(row + 2u);
 
   var guided = loadM(pixel);
-  if (REPEATS == 2u) { guided += rules.w * (loadM(PLANE + pixel) - guided); }
+  if (REPEATS == 2u) { guided += rules.w * (loadM(dims.PLANE + pixel) - guided); }
   let x = loadState(pixel);
-  let kept = select(loadState(KEPT * PLANE + pixel), x, rules.x > 0.0);
+  let kept = select(loadState(KEPT * dims.PLANE + pixel), x, rules.x > 0.0);
   var next = factors.y * x + factors.z * kept + factors.w * guided;
   for (var i = 0u; i < 4u; i++) {
-    let slot = loadState((SLOTS + i) * PLANE + pixel);
+    let slot = loadState((SLOTS + i) * dims.PLANE + pixel);
     next += history[i] * slot;
     let stored = guided + select(vec4<f32>(), slot, rules.z > 0.0);
-    storeY((SLOTS + i) * PLANE + pixel, select(slot, stored, i32(rules.y) == i32(i)));
+    storeY((SLOTS + i) * dims.PLANE + pixel, select(slot, stored, i32(rules.y) == i32(i)));
   }
-  storeY(X * PLANE + pixel, next);
-  storeY(KEPT * PLANE + pixel, kept);
+  storeY(X * dims.PLANE + pixel, next);
+  storeY(KEPT * dims.PLANE + pixel, kept);
 
   // WGSL may assume that there are no infinities and NaNs, so ask the exponent's bits.
   let exponent = bitcast<vec4<u32>>(next) & vec4<u32>(0x7f800000u);
   let bad = any(exponent == vec4<u32>(0x7f800000u));
-  let first = loadState(BAD * PLANE + pixel).x;
+  let first = loadState(BAD * dims.PLANE + pixel).x;
   let since = select(first, f32(number + 1), bad && first == 0.0);
-  storeY(BAD * PLANE + pixel, vec4<f32>(since, 0.0, 0.0, 0.0));
+  storeY(BAD * dims.PLANE + pixel, vec4<f32>(since, 0.0, 0.0, 0.0));
 }

@@ -15,7 +15,8 @@ export const status: Kernel<StatusParams> = {
     { name: "index", access: "read" },
     { name: "y", access: "write" },
   ],
-  constants: (p) => ({ WORKGROUP: 64, BAD: STATE_PLANES - 1, PLANE: p.pixels, PICTURE: p.perPicture }),
+  constants: () => ({ WORKGROUP: 64, BAD: STATE_PLANES - 1 }),
+  dims: (p) => ({ PLANE: p.pixels, PICTURE: p.perPicture }),
   workgroups: () => [1, 1, 1],
   flops: () => 0,
 };

@@ -9,9 +9,9 @@ var<workgroup> earliest: array<i32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(local_invocation_index) local: u32) {
-  let start = BAD * PLANE + u32(elementIndex(0u)) * PICTURE;
+  let start = BAD * dims.PLANE + u32(elementIndex(0u)) * dims.PICTURE;
   var found = NEVER;
-  for (var i = local; i < PICTURE; i += WORKGROUP) {
+  for (var i = local; i < dims.PICTURE; i += WORKGROUP) {
     let step = i32(loadState(start + i).x);
     if (step > 0) { found = min(found, step); }
   }

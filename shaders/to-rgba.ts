@@ -14,7 +14,8 @@ export const toRgba: Kernel<ToRgbaParams> = {
     { name: "y", access: "write" },
   ],
   lib: ["grid"],
-  constants: (p) => ({ WORKGROUP, PIXELS: p.pixels }),
+  constants: () => ({ WORKGROUP }),
+  dims: (p) => ({ PIXELS: p.pixels }),
   workgroups: (p) => linearGrid(Math.ceil(p.pixels / 4), WORKGROUP),
   flops: (p) => 9 * p.pixels,
 };

@@ -10,11 +10,11 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let index = threadIndex(group, groups, local, WORKGROUP);
-  if (4u * index >= PIXELS) { return; }
+  if (4u * index >= dims.PIXELS) { return; }
   var words: vec4<u32>;
   for (var i = 0u; i < 4u; i++) {
     let pixel = 4u * index + i;
-    if (pixel < PIXELS) { words[i] = rgba(loadX(pixel).xyz); }
+    if (pixel < dims.PIXELS) { words[i] = rgba(loadX(pixel).xyz); }
   }
   storeY(index, bitcast<vec4<i32>>(words));
 }
