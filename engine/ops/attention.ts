@@ -25,12 +25,17 @@ export function scaledDotProductAttention(
   const op = "scaled_dot_product_attention";
   for (const t of [q, k, v]) floating(op, t);
   const lead = q.shape.slice(0, -2);
-  const agree = [k, v].every((t) => t.shape.length === q.shape.length && lead.every((n, i) => t.shape[i] === n));
+  const agree = [k, v].every(
+    (t) => t.shape.length === q.shape.length && lead.every((n, i) => t.shape[i] === n),
+  );
   const [N, d] = q.shape.slice(-2) as [number, number];
   const [M, kd] = k.shape.slice(-2) as [number, number];
   const [vM, e] = v.shape.slice(-2) as [number, number];
   if (q.shape.length < 2 || !agree || kd !== d || vM !== M) {
-    throw shapeError(op, `q is [${q.shape}], k is [${k.shape}], v is [${v.shape}]: expected q [..., N, d], k [..., M, d], v [..., M, e]`);
+    throw shapeError(
+      op,
+      `q is [${q.shape}], k is [${k.shape}], v is [${v.shape}]: expected q [..., N, d], k [..., M, d], v [..., M, e]`,
+    );
   }
   const batch = lead.reduce((a, b) => a * b, 1);
   const flat = (t: Tensor, n: number, c: number) => reshape(t, [batch, n, c]);
@@ -55,8 +60,19 @@ export function attention(
   const [kB, M, kC] = k.shape as [number, number, number];
   const [vB, vM, vC] = v.shape as [number, number, number];
   const ranks = [q, k, v].every((t) => t.shape.length === 3);
-  if (!ranks || kB !== B || vB !== B || kC !== C || vM !== M || C % heads !== 0 || vC % heads !== 0) {
-    throw shapeError("attention", `q is [${q.shape}], k is [${k.shape}], v is [${v.shape}] with ${heads} heads: expected [B, N, heads·d], [B, M, heads·d], [B, M, heads·e]`);
+  if (
+    !ranks ||
+    kB !== B ||
+    vB !== B ||
+    kC !== C ||
+    vM !== M ||
+    C % heads !== 0 ||
+    vC % heads !== 0
+  ) {
+    throw shapeError(
+      "attention",
+      `q is [${q.shape}], k is [${k.shape}], v is [${v.shape}] with ${heads} heads: expected [B, N, heads·d], [B, M, heads·d], [B, M, heads·e]`,
+    );
   }
   const scale = options.scale ?? 1 / Math.sqrt(C / heads);
   const attrs = { heads, scale, causal: options.isCausal ?? false };

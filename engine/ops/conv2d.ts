@@ -40,7 +40,10 @@ export function conv2d(
   const outHeight = outputSize(height + padding[0] + padding[1], kh, stride[0]);
   const outWidth = outputSize(width + padding[2] + padding[3], kw, stride[1]);
   if (outHeight < 1 || outWidth < 1) {
-    throw shapeError("conv2d", `a ${kh}x${kw} kernel does not fit in [${x.shape}] with padding [${padding}]`);
+    throw shapeError(
+      "conv2d",
+      `a ${kh}x${kw} kernel does not fit in [${x.shape}] with padding [${padding}]`,
+    );
   }
   const shape = [batch, outHeight, outWidth, outChannels];
   const attrs = { stride, padding };
@@ -58,7 +61,11 @@ function fourAxes(t: Tensor, name: string, wanted: string): [number, number, num
   return t.shape as [number, number, number, number] & typeof t.shape;
 }
 
-function pair(value: number | readonly [number, number], least: number, name: string): [number, number] {
+function pair(
+  value: number | readonly [number, number],
+  least: number,
+  name: string,
+): [number, number] {
   const both: [number, number] = typeof value === "number" ? [value, value] : [value[0], value[1]];
   for (const v of both) {
     if (!Number.isInteger(v) || v < least) {

@@ -55,5 +55,6 @@ function binary(fn: BinaryFunction, a: Tensor, b: Tensor | number): Tensor {
 }
 
 export function floating(op: string, x: Tensor): void {
-  if (x.dtype === "i32") throw shapeError(op, `${describe(x, "x")} of i32, but the op wants f32 or f16`);
+  if (x.dtype === "i32")
+    throw shapeError(op, `${describe(x, "x")} of i32, but the op wants f32 or f16`);
 }

@@ -6,5 +6,11 @@ export { add, cast, div, gelu, mul, sigmoid, silu, sub } from "./elementwise.ts"
 export * from "./interpolate.ts";
 export * from "./layout.ts";
 export { linear, matmul } from "./linear.ts";
-export { groupNorm, groupNorm as group_norm, layerNorm, layerNorm as layer_norm, softmax } from "./norm.ts";
+export {
+  groupNorm,
+  groupNorm as group_norm,
+  layerNorm,
+  layerNorm as layer_norm,
+  softmax,
+} from "./norm.ts";
 export { embedding, mean } from "./reduce.ts";

@@ -8,7 +8,10 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   const known = shape.reduce((product, size) => (size === -1 ? product : product * size), 1);
   const wanted = shape.map((size) => (size === -1 ? numel(x.shape) / known : size));
   if (shape.filter((size) => size === -1).length > 1 || numel(wanted) !== numel(x.shape)) {
-    throw shapeError("reshape", `x is [${x.shape}] with ${numel(x.shape)} elements, which do not fit [${shape}]`);
+    throw shapeError(
+      "reshape",
+      `x is [${x.shape}] with ${numel(x.shape)} elements, which do not fit [${shape}]`,
+    );
   }
   return createTensor("reshape", wanted, x.dtype, { x });
 }
@@ -17,9 +20,18 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 export function permute(x: Tensor, dims: readonly number[]): Tensor {
   const axes = dims.map((dim) => axisOf("permute", dim, x.shape.length));
   if (axes.length !== x.shape.length || new Set(axes).size !== axes.length) {
-    throw shapeError("permute", `[${dims}] is not a permutation of the ${x.shape.length} axes of [${x.shape}]`);
+    throw shapeError(
+      "permute",
+      `[${dims}] is not a permutation of the ${x.shape.length} axes of [${x.shape}]`,
+    );
   }
-  return createTensor("permute", axes.map((axis) => x.shape[axis]!), x.dtype, { x }, { axes });
+  return createTensor(
+    "permute",
+    axes.map((axis) => x.shape[axis]!),
+    x.dtype,
+    { x },
+    { axes },
+  );
 }
 
 /** Two axes exchanged. Throws SHAPE for an axis that is not there. */
@@ -33,13 +45,21 @@ export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
 }
 
 /** Elements start..end-1 along `dim` (negative counts from the end). Throws SHAPE for an empty or outside range. */
-export function slice(x: Tensor, dim: number, start: number, end: number = Number.MAX_SAFE_INTEGER): Tensor {
+export function slice(
+  x: Tensor,
+  dim: number,
+  start: number,
+  end: number = Number.MAX_SAFE_INTEGER,
+): Tensor {
   const axis = axisOf("slice", dim, x.shape.length);
   const size = x.shape[axis]!;
   const from = start < 0 ? start + size : start;
   const to = Math.min(end < 0 ? end + size : end, size);
   if (!Number.isInteger(from) || from < 0 || to <= from) {
-    throw shapeError("slice", `[${start}, ${end}) along axis ${axis} of [${x.shape}] is empty or outside`);
+    throw shapeError(
+      "slice",
+      `[${start}, ${end}) along axis ${axis} of [${x.shape}] is empty or outside`,
+    );
   }
   const shape = x.shape.with(axis, to - from);
   return createTensor("slice", shape, x.dtype, { x }, { axis, start: from });
@@ -59,7 +79,9 @@ export function split(x: Tensor, sizes: number | readonly number[], dim = 0): Te
 
 function evenPieces(total: number, size: number): number[] {
   const count = Math.ceil(total / size);
-  return Array.from({ length: Number.isFinite(count) ? count : 0 }, (_, i) => Math.min(size, total - i * size));
+  return Array.from({ length: Number.isFinite(count) ? count : 0 }, (_, i) =>
+    Math.min(size, total - i * size),
+  );
 }
 
 /** Tensors joined along `dim`. Throws SHAPE if another axis or the dtype differs. */
@@ -68,9 +90,13 @@ export function concat(tensors: readonly Tensor[], dim = 0): Tensor {
   if (!first) throw shapeError("concat", "no tensors given");
   const axis = axisOf("concat", dim, first.shape.length);
   return rest.reduce((a, b) => {
-    const fits = a.shape.length === b.shape.length && a.shape.every((n, i) => i === axis || n === b.shape[i]);
+    const fits =
+      a.shape.length === b.shape.length && a.shape.every((n, i) => i === axis || n === b.shape[i]);
     if (!fits || a.dtype !== b.dtype) {
-      throw shapeError("concat", `[${a.shape}] ${a.dtype} and [${b.shape}] ${b.dtype} differ outside axis ${axis}`);
+      throw shapeError(
+        "concat",
+        `[${a.shape}] ${a.dtype} and [${b.shape}] ${b.dtype} differ outside axis ${axis}`,
+      );
     }
     const shape = a.shape.with(axis, a.shape[axis]! + b.shape[axis]!);
     return createTensor("concat", shape, a.dtype, { a, b }, { axis });
@@ -94,8 +120,15 @@ export function expand(x: Tensor, shape: Shape): Tensor {
  */
 export function pad(x: Tensor, padding: readonly number[], value = 0): Tensor {
   const rank = x.shape.length;
-  if (padding.length % 2 !== 0 || padding.length > 2 * rank || padding.some((p) => !Number.isInteger(p) || p < 0)) {
-    throw shapeError("pad", `[${padding}] must be pairs of whole numbers of at least 0 for the last axes of [${x.shape}]`);
+  if (
+    padding.length % 2 !== 0 ||
+    padding.length > 2 * rank ||
+    padding.some((p) => !Number.isInteger(p) || p < 0)
+  ) {
+    throw shapeError(
+      "pad",
+      `[${padding}] must be pairs of whole numbers of at least 0 for the last axes of [${x.shape}]`,
+    );
   }
   const before = x.shape.map((_, axis) => padding[2 * (rank - 1 - axis)] ?? 0);
   const after = x.shape.map((_, axis) => padding[2 * (rank - 1 - axis) + 1] ?? 0);

@@ -33,12 +33,18 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   floating("matmul", a);
   floating("matmul", b);
   if (a.shape.length < 2 || b.shape.length < 2) {
-    throw shapeError("matmul", `a is [${a.shape}] and b is [${b.shape}], but both need at least two axes`);
+    throw shapeError(
+      "matmul",
+      `a is [${a.shape}] and b is [${b.shape}], but both need at least two axes`,
+    );
   }
   const [M, K] = a.shape.slice(-2) as [number, number];
   const [K2, N] = b.shape.slice(-2) as [number, number];
   if (K !== K2) {
-    throw shapeError("matmul", `a is [${a.shape}] and b is [${b.shape}]: a has ${K} columns, b has ${K2} rows`);
+    throw shapeError(
+      "matmul",
+      `a is [${a.shape}] and b is [${b.shape}]: a has ${K} columns, b has ${K2} rows`,
+    );
   }
   const batch = broadcastShapes("matmul", a.shape.slice(0, -2), b.shape.slice(0, -2));
   return createTensor("matmul", [...batch, M, N], a.dtype, { a, b });
@@ -46,7 +52,10 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
 
 export function checkBias(op: string, bias: Tensor | null | undefined, N: number): void {
   if (bias && (bias.shape.length !== 1 || bias.shape[0] !== N)) {
-    throw shapeError(op, `${describe(bias, "bias")}, but the result has ${N} channels: expected [${N}]`);
+    throw shapeError(
+      op,
+      `${describe(bias, "bias")}, but the result has ${N} channels: expected [${N}]`,
+    );
   }
 }
 

@@ -19,14 +19,25 @@ export function groupNorm(
 ): Tensor {
   floating("group_norm", x);
   const channels = x.shape.at(-1) ?? 1;
-  if (x.shape.length < 2) throw shapeError("group_norm", `x is [${x.shape}], but it must be [batch, ..., channels]`);
+  if (x.shape.length < 2)
+    throw shapeError("group_norm", `x is [${x.shape}], but it must be [batch, ..., channels]`);
   if (!Number.isInteger(numGroups) || numGroups < 1 || channels % numGroups !== 0) {
-    throw shapeError("group_norm", `x is [${x.shape}]: ${channels} channels do not divide into ${numGroups} groups`);
+    throw shapeError(
+      "group_norm",
+      `x is [${x.shape}]: ${channels} channels do not divide into ${numGroups} groups`,
+    );
   }
   checkScale("group_norm", weight, [channels]);
   checkScale("group_norm", bias, [channels]);
   const attrs = { groups: numGroups, eps };
-  return createTensor("group_norm", x.shape, x.dtype, { x, weight, bias }, attrs, weight ? labelOf(weight) : undefined);
+  return createTensor(
+    "group_norm",
+    x.shape,
+    x.dtype,
+    { x, weight, bias },
+    attrs,
+    weight ? labelOf(weight) : undefined,
+  );
 }
 
 /**
@@ -42,21 +53,40 @@ export function layerNorm(
 ): Tensor {
   floating("layer_norm", x);
   if (normalizedShape.length !== 1 || normalizedShape[0] !== x.shape.at(-1)) {
-    throw shapeError("layer_norm", `x is [${x.shape}], but the normalized shape is [${normalizedShape}]: only the last axis is supported`);
+    throw shapeError(
+      "layer_norm",
+      `x is [${x.shape}], but the normalized shape is [${normalizedShape}]: only the last axis is supported`,
+    );
   }
   checkScale("layer_norm", weight, normalizedShape);
   checkScale("layer_norm", bias, normalizedShape);
-  return createTensor("layer_norm", x.shape, x.dtype, { x, weight, bias }, { eps }, weight ? labelOf(weight) : undefined);
+  return createTensor(
+    "layer_norm",
+    x.shape,
+    x.dtype,
+    { x, weight, bias },
+    { eps },
+    weight ? labelOf(weight) : undefined,
+  );
 }
 
 /** exp(x) / Σ exp(x) along `dim`, with the maximum taken off first. Throws SHAPE for an axis that is not there. */
 export function softmax(x: Tensor, dim = -1): Tensor {
   floating("softmax", x);
-  return createTensor("softmax", x.shape, x.dtype, { x }, { dim: axisOf("softmax", dim, x.shape.length) });
+  return createTensor(
+    "softmax",
+    x.shape,
+    x.dtype,
+    { x },
+    { dim: axisOf("softmax", dim, x.shape.length) },
+  );
 }
 
 function checkScale(op: string, t: Tensor | null | undefined, wanted: readonly number[]): void {
   if (t && !sameShape(t.shape, wanted)) {
-    throw shapeError(op, `${describe(t, "weight or bias")}, but x has ${wanted[0]} channels: expected [${wanted}]`);
+    throw shapeError(
+      op,
+      `${describe(t, "weight or bias")}, but x has ${wanted[0]} channels: expected [${wanted}]`,
+    );
   }
 }

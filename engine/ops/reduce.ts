@@ -9,7 +9,9 @@ import { labelOf } from "./linear.ts";
 export function mean(x: Tensor, dim?: number | readonly number[], keepdim = false): Tensor {
   floating("mean", x);
   const list = dim === undefined ? x.shape.map((_, axis) => axis) : [dim].flat();
-  const axes = [...new Set(list.map((d) => axisOf("mean", d as number, x.shape.length)))].sort((a, b) => a - b);
+  const axes = [...new Set(list.map((d) => axisOf("mean", d as number, x.shape.length)))].sort(
+    (a, b) => a - b,
+  );
   const kept = x.shape.map((n, axis) => (axes.includes(axis) ? 1 : n));
   const shape = keepdim ? kept : kept.filter((_, axis) => !axes.includes(axis));
   return createTensor("mean", shape, x.dtype, { x }, { axes });
@@ -20,8 +22,13 @@ export function mean(x: Tensor, dim?: number | readonly number[], keepdim = fals
  * Throws SHAPE if ids are not i32 or the table has not two axes.
  */
 export function embedding(ids: Tensor, weight: Tensor): Tensor {
-  if (ids.dtype !== "i32") throw shapeError("embedding", `${describe(ids, "ids")} of ${ids.dtype}, but ids must be i32`);
-  if (weight.shape.length !== 2) throw shapeError("embedding", `${describe(weight, "weight")}, but it must be [entries, channels]`);
+  if (ids.dtype !== "i32")
+    throw shapeError("embedding", `${describe(ids, "ids")} of ${ids.dtype}, but ids must be i32`);
+  if (weight.shape.length !== 2)
+    throw shapeError(
+      "embedding",
+      `${describe(weight, "weight")}, but it must be [entries, channels]`,
+    );
   const shape = [...ids.shape, weight.shape[1]!];
   return createTensor("embedding", shape, weight.dtype, { ids, weight }, {}, labelOf(weight));
 }
