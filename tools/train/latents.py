@@ -3,14 +3,16 @@
 import numpy as np
 import torch
 
-from dataset import load_pictures, training_chunks
+from dataset import CHUNK, load_pictures, training_chunks
 from vae import load_vae, to_network
 
 
-def encode_dataset(run, dataset):
+def encode_dataset(run, dataset, count):
     """Leaves latents-NNNNNNN.npy next to each chunk: f16 [2 (as is, mirrored), n, 4, 16, 16], unscaled."""
+    (run.work / "latents").mkdir(exist_ok=True)
     vae = level_channels(load_vae(run), run, dataset)
-    paths = [p for p in training_chunks(dataset) if not latent_path(run, p).exists()]
+    paths = [p for p in training_chunks(dataset)[:count // CHUNK]
+             if not latent_path(run, p).exists()]
     for done, path in enumerate(paths, 1):
         pictures = np.load(path)
         latents = np.stack([encode(vae, run, pictures), encode(vae, run, pictures[:, :, ::-1])])
@@ -37,7 +39,6 @@ def level_channels(vae, run, dataset):
 
     SD2's pipeline knows one scaling_factor and no shift; the pictures stay the same.
     """
-    (run.work / "latents").mkdir(exist_ok=True)
     state = run.load("level.pt")
     if state is None:
         z = encode(vae, run, load_pictures(training_chunks(dataset)[:1]))

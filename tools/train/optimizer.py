@@ -46,7 +46,8 @@ class Optimizers:
     """Both optimizers as one: step, zero_grad, rate, state."""
 
     def __init__(self, modules, rate, weight_decay):
-        named = [(name, p) for module in modules for name, p in module.named_parameters()]
+        named = [(name, p) for module in modules for name, p in module.named_parameters()
+                 if p.requires_grad]
         matrices = [p for name, p in named if suits_muon(name, p)]
         others = [p for name, p in named if not suits_muon(name, p)]
         self.all = [Muon(matrices, rate, weight_decay=weight_decay),

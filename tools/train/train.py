@@ -14,14 +14,14 @@ from diffusion import train_diffusion
 from export import export
 from latents import encode_dataset
 from run import Run
-from vae import train_vae
+from vae import train_decoder, train_vae
 
 # What a 2-core CPU can do in a day and a GPU in an hour or so.
 PLANS = {
-    "cpu": dict(scenes=19_000, vae_steps=6_000, steps=60_000, batch=32),
-    "cuda": dict(scenes=60_000, vae_steps=20_000, steps=60_000, batch=128),
+    "cpu": dict(scenes=19_000, vae_steps=2_400, decoder_steps=8_000, steps=60_000, batch=32),
+    "cuda": dict(scenes=60_000, vae_steps=20_000, decoder_steps=0, steps=60_000, batch=128),
 }
-STAGES = ("dataset", "vae", "latents", "diffusion", "export")
+STAGES = ("dataset", "vae", "latents", "diffusion", "decoder", "export")
 
 
 def main():
@@ -33,8 +33,9 @@ def main():
     work = {
         "dataset": lambda: render_dataset(dataset, plan["scenes"], os.cpu_count(), run.log),
         "vae": lambda: train_vae(run, dataset, plan["vae_steps"]),
-        "latents": lambda: encode_dataset(run, dataset),
+        "latents": lambda: encode_dataset(run, dataset, plan["scenes"]),
         "diffusion": lambda: train_diffusion(run, dataset, plan["steps"], plan["batch"]),
+        "decoder": lambda: train_decoder(run, dataset, plan["decoder_steps"]),
         "export": lambda: export(run, dataset, options.work / "export"),
     }
     for stage in STAGES:
@@ -50,7 +51,7 @@ def parse():
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="1 is faster on a busy machine")
     parser.add_argument("--until", choices=STAGES, help="stop after this stage")
-    for name in ("scenes", "vae-steps", "steps", "batch"):
+    for name in ("scenes", "vae-steps", "decoder-steps", "steps", "batch"):
         parser.add_argument(f"--{name}", type=int)
     return parser.parse_args()
 

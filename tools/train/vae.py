@@ -13,15 +13,28 @@ from run import Average, Run, rate_at
 
 BATCH, CROP = 8, 64
 WHOLE_BATCH, WHOLE_PART = 4, 0.10  # whole pictures in the last 12 % of the steps
-RATE, KL_WEIGHT, EDGE_WEIGHT = 1.5e-3, 2e-5, 0.5
+RATE, KL_WEIGHT, EDGE_WEIGHT = 2.5e-3, 2e-5, 0.5
 
 
 def train_vae(run: Run, dataset, steps):
-    """Runs to the given step from the last checkpoint; leaves vae.pt (weights, averaged weights, step)."""
-    vae = make_vae().to(run.device)
-    average = Average(vae.parameters(), 0.998)
+    """Trains the whole autoencoder to the given step; leaves vae.pt."""
+    torch.manual_seed(0)
+    train(run, dataset, "vae", make_vae().to(run.device), steps)
+
+
+def train_decoder(run: Run, dataset, steps):
+    """Trains the decoder on, the encoder fixed, so that latents and UNet stay valid; leaves decoder.pt."""
+    vae = free_decoder(load_part(run, "vae", make_vae().to(run.device)))
+    train(run, dataset, "decoder", vae, steps)
+
+
+def train(run, dataset, name, vae, steps):
+    """Runs from the last checkpoint; each holds weights, averaged weights, optimizers and the step."""
+    average = Average(trained(vae), 0.998)
     optimizer = Optimizers([vae], RATE, weight_decay=0.01)
-    step = resume(run, vae, average, optimizer)
+    step = resume(run, name, vae, average, optimizer)
+    if step >= steps:
+        return
     pictures, seen, since = load_pictures(training_chunks(dataset)), [], time.time()
     while step < steps:
         rng = np.random.default_rng([1, step])
@@ -31,13 +44,25 @@ def train_vae(run: Run, dataset, steps):
         step += 1
         average.update(step)
         if step % 25 == 0:
-            run.log(f"vae: step {step}/{steps}, train PSNR {np.mean(seen):.2f} dB, "
+            run.log(f"{name}: step {step}/{steps}, train PSNR {np.mean(seen):.2f} dB, "
                     f"{len(seen) * len(x) / (time.time() - since):.1f} crops/s")
             seen, since = [], time.time()
         if run.is_time_to_save() or step == steps:
-            save(run, vae, average, optimizer, step)
-            run.log(f"vae: step {step}, unseen PSNR {measure(run, vae, average, dataset):.2f} dB")
+            save(run, name, vae, average, optimizer, step)
+            run.log(f"{name}: step {step}, unseen PSNR {measure(run, vae, average, dataset):.2f} dB")
             since = time.time()
+
+
+def free_decoder(vae):
+    """Only what turns latents into pictures is left to train."""
+    vae.requires_grad_(False)
+    vae.decoder.requires_grad_(True)
+    vae.post_quant_conv.requires_grad_(True)
+    return vae
+
+
+def trained(vae):
+    return [p for p in vae.parameters() if p.requires_grad]
 
 
 def draw(pictures, rng, whole):
@@ -68,7 +93,7 @@ def train_step(run, vae, x):
     loss = F.l1_loss(y, x) + F.mse_loss(y, x) + EDGE_WEIGHT * edge_loss(y, x)
     kl = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).mean()
     (loss + KL_WEIGHT * kl).backward()
-    torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+    torch.nn.utils.clip_grad_norm_(trained(vae), 1.0)
     return psnr(y.detach(), x)
 
 
@@ -95,13 +120,13 @@ def measure(run, vae, average, dataset, count=16):
     return psnr(y, x)
 
 
-def save(run, vae, average, optimizer, step):
-    run.save("vae.pt", {"step": step, "vae": vae.state_dict(), "average": average.values,
-                        "optimizer": optimizer.state_dict()})
+def save(run, name, vae, average, optimizer, step):
+    run.save(f"{name}.pt", {"step": step, "vae": vae.state_dict(), "average": average.values,
+                            "optimizer": optimizer.state_dict()})
 
 
-def resume(run, vae, average, optimizer):
-    state = run.load("vae.pt")
+def resume(run, name, vae, average, optimizer):
+    state = run.load(f"{name}.pt")
     if state is None:
         return 0
     vae.load_state_dict(state["vae"])
@@ -111,8 +136,15 @@ def resume(run, vae, average, optimizer):
 
 
 def load_vae(run):
-    """The trained autoencoder with its averaged weights."""
-    vae, state = make_vae().to(run.device), run.load("vae.pt")
-    for parameter, value in zip(vae.parameters(), state["average"]):
-        parameter.data.copy_(value)
+    """The trained autoencoder with its averaged weights; with the later decoder if there is one."""
+    vae = load_part(run, "vae", make_vae().to(run.device))
+    if (run.work / "decoder.pt").exists():
+        load_part(run, "decoder", free_decoder(vae))
     return vae.eval().requires_grad_(False)
+
+
+def load_part(run, name, vae):
+    """Puts the checkpoint's averages into the parameters that it trained."""
+    for parameter, value in zip(trained(vae), run.load(f"{name}.pt")["average"], strict=True):
+        parameter.data.copy_(value)
+    return vae
