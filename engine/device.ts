@@ -18,6 +18,8 @@ export interface DeviceOptions {
   readonly minimal?: boolean;
   /** Sizes are constants in the shaders. Default: on a GPU, where it makes faster code; not on a CPU. */
   readonly bake?: boolean;
+  /** Kernels as a CPU that plays a GPU likes them, or as a GPU does. Default: by what the adapter is. */
+  readonly software?: boolean;
   /** Most bytes of GPU memory to allocate; beyond it GPU_OOM. Default: no bound. */
   readonly memoryBudget?: number;
 }
@@ -69,7 +71,7 @@ export class Device {
       maxBindingSize: gpu.limits.maxStorageBufferBindingSize,
       maxWorkgroupStorage: gpu.limits.maxComputeWorkgroupStorageSize,
       features: new Set(gpu.features),
-      software: isSoftware(info),
+      software: options.software ?? isSoftware(info),
       bake: options.bake ?? !isSoftware(info),
     };
     gpu.addEventListener("uncapturederror", ({ error }) => {

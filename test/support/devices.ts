@@ -1,5 +1,5 @@
 /** The adapters of this machine, each opened once per process, and suites that run on all of them. */
-import { type Device, openDevice } from "../../engine/device.ts";
+import { type Device, type DeviceOptions, openDevice } from "../../engine/device.ts";
 import { DiffusionError } from "../../engine/errors.ts";
 import { ADAPTER_KINDS, type AdapterKind } from "../../engine/platform/dawn.node.ts";
 
@@ -14,19 +14,24 @@ function wantedKinds(): readonly AdapterKind[] {
   return only ? ADAPTER_KINDS.filter((kind) => kind === only) : ADAPTER_KINDS;
 }
 
-let opened: Promise<OpenAdapter[]> | undefined;
+const opened = new Map<string, Promise<OpenAdapter[]>>();
 
-/** Every adapter that this machine offers (and the environment admits). Throws if there is none. */
-export function adapters(): Promise<readonly OpenAdapter[]> {
-  opened ??= openAll();
-  return opened;
+/**
+ * Every adapter that this machine offers (and the environment admits), opened with these options.
+ * Throws if there is none.
+ */
+export function adapters(options: DeviceOptions = {}): Promise<readonly OpenAdapter[]> {
+  const key = JSON.stringify(options);
+  const devices = opened.get(key) ?? openAll(options);
+  opened.set(key, devices);
+  return devices;
 }
 
 // One after another: the choice of a Vulkan driver goes through the environment of the process.
-async function openAll(): Promise<OpenAdapter[]> {
+async function openAll(options: DeviceOptions): Promise<OpenAdapter[]> {
   const found: OpenAdapter[] = [];
   for (const name of wantedKinds()) {
-    const device = await tryOpen(name);
+    const device = await tryOpen(name, options);
     if (device) found.push({ name, device });
   }
   if (found.length > 0) return found;
@@ -35,9 +40,9 @@ async function openAll(): Promise<OpenAdapter[]> {
   );
 }
 
-async function tryOpen(adapter: AdapterKind): Promise<Device | undefined> {
+async function tryOpen(adapter: AdapterKind, options: DeviceOptions): Promise<Device | undefined> {
   try {
-    return await openDevice({ adapter });
+    return await openDevice({ ...options, adapter });
   } catch (error) {
     if (error instanceof DiffusionError && error.code === "NO_ADAPTER") return undefined;
     throw error;
@@ -51,17 +56,33 @@ async function tryOpen(adapter: AdapterKind): Promise<Device | undefined> {
 export function describeOnEveryAdapter(
   name: string,
   define: (getDevice: () => Device, adapter: AdapterKind) => void,
+  options: DeviceOptions = {},
 ): void {
   for (const kind of wantedKinds()) {
     describe(`${name} (${kind})`, () => {
       let device: Device | undefined;
       before(async function () {
-        device = (await adapters()).find((adapter) => adapter.name === kind)?.device;
+        device = (await adapters(options)).find((adapter) => adapter.name === kind)?.device;
         if (!device) this.skip();
       });
       afterEach(() => device && settled(device));
       define(() => device!, kind);
     });
+  }
+}
+
+/**
+ * A suite for kernels that come in two forms, for GPUs and for CPUs that play one: each on every adapter,
+ * with sizes as uniforms, so that one compilation serves all cases.
+ */
+export function describeBothForms(
+  name: string,
+  define: (getDevice: () => Device, software: boolean) => void,
+): void {
+  for (const software of [false, true]) {
+    const form = software ? "in the form for CPUs" : "in the form for GPUs";
+    const suite = (getDevice: () => Device) => define(getDevice, software);
+    describeOnEveryAdapter(`${name}, ${form}`, suite, { software, bake: false });
   }
 }
 
