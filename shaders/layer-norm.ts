@@ -1,6 +1,6 @@
 /** Layer normalisation of each row. */
 import type { Kernel } from "./kernel.ts";
-import { type RowParams, rowDims, rowThreads, rowGrid } from "./row.ts";
+import { type RowParams, rowDims, rowGrid, rowThreads } from "./row.ts";
 
 export interface LayerNormParams extends RowParams {
   readonly eps: number;
