@@ -53,14 +53,15 @@ export const attention: Kernel<AttentionParams> = {
     GROUPS: p.tile.groups,
     LANES: p.tile.lanes,
     KEYS: p.tile.keys,
-    DV: Math.ceil(p.d / 4),
-    EV: Math.ceil(p.e / 4),
+    COLUMNS: Math.ceil(p.e / 4 / p.tile.lanes),
     CAUSAL: p.causal,
   }),
   dims: (p) => ({
     BLOCKS: blocks(p),
     BATCH: p.batch,
     HEADS: p.heads,
+    DV: Math.ceil(p.d / 4),
+    EV: Math.ceil(p.e / 4),
     N: p.queries,
     M: p.keys,
     // The kernel uses powers of two: exp(x) = exp2(x · log2 e).

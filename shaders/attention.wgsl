@@ -8,7 +8,6 @@
 
 const QUERIES = 8u;
 const TILE = KEYS * LANES;
-const COLUMNS = (EV + LANES - 1u) / LANES;
 // The score of a key that a query does not see: far below any other, yet finite.
 const HIDDEN = vec4<f32>(-1e30);
 
@@ -39,9 +38,9 @@ fn main(
     var score: array<array<vec4<f32>, 2>, KEYS>;
     // Dawn 0.6.2 does not clear a variable that is declared in a loop: it would keep the last tile's scores.
     for (var j = 0u; j < KEYS; j++) { score[j] = array<vec4<f32>, 2>(); }
-    let k0 = dims.K_OFFSET + batch * dims.M * dims.K_PITCH + head * DV;
-    let q0 = dims.Q_OFFSET + batch * dims.N * dims.Q_PITCH + head * DV;
-    for (var c = 0u; c < DV; c++) {
+    let k0 = dims.K_OFFSET + batch * dims.M * dims.K_PITCH + head * dims.DV;
+    let q0 = dims.Q_OFFSET + batch * dims.N * dims.Q_PITCH + head * dims.DV;
+    for (var c = 0u; c < dims.DV; c++) {
       var query: array<vec4<f32>, QUERIES>;
       for (var r = 0u; r < QUERIES; r++) {
         query[r] = loadQ(q0 + min(n0 + r, dims.N - 1u) * dims.Q_PITCH + c);
@@ -92,11 +91,11 @@ fn main(
     for (var i = 0u; i < COLUMNS; i++) {
       for (var r = 0u; r < QUERIES; r++) { sum[i][r] *= shrink[r / 4u][r % 4u]; }
     }
-    let v0 = dims.V_OFFSET + batch * dims.M * dims.V_PITCH + head * EV;
+    let v0 = dims.V_OFFSET + batch * dims.M * dims.V_PITCH + head * dims.EV;
     for (var m = m0; m < min(m0 + TILE, limit); m++) {
       let weight = weights[side * TILE + m - m0];
       for (var i = 0u; i < COLUMNS; i++) {
-        let value = loadV(v0 + m * dims.V_PITCH + min(i * LANES + lane, EV - 1u));
+        let value = loadV(v0 + m * dims.V_PITCH + min(i * LANES + lane, dims.EV - 1u));
         for (var r = 0u; r < QUERIES; r++) { sum[i][r] += weight[r / 4u][r % 4u] * value; }
       }
     }
@@ -115,8 +114,8 @@ fn main(
     let column = i * LANES + lane;
     for (var r = 0u; r < QUERIES; r++) {
       // The pads of v are zero, so those of the sum are.
-      if (n0 + r < dims.N && column < EV) {
-        storeY(((batch * dims.N + n0 + r) * dims.HEADS + head) * EV + column, sum[i][r] / total[r / 4u][r % 4u]);
+      if (n0 + r < dims.N && column < dims.EV) {
+        storeY(((batch * dims.N + n0 + r) * dims.HEADS + head) * dims.EV + column, sum[i][r] / total[r / 4u][r % 4u]);
       }
     }
   }
