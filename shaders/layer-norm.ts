@@ -1,11 +1,20 @@
 /** Layer normalisation of each row. */
-import type { Kernel } from "./kernel.ts";
-import { type RowParams, rowDims, rowGrid, rowThreads } from "./row.ts";
+import { type Kernel, linearGrid } from "./kernel.ts";
+import { type RowParams, rowDims, rowThreads } from "./row.ts";
 
 export interface LayerNormParams extends RowParams {
   readonly eps: number;
   /** Without weights the factor is one. */
   readonly weighted: boolean;
+  /** One thread a row: on a software adapter barriers cost more than anything else here. */
+  readonly alone: boolean;
+}
+
+/** A subgroup of lavapipe. */
+const ALONE = { WORKGROUP: 8, LANES: 1 };
+
+function threads({ alone, channels }: LayerNormParams): { WORKGROUP: number; LANES: number } {
+  return alone ? ALONE : rowThreads(channels);
 }
 
 export const layerNorm: Kernel<LayerNormParams> = {
@@ -17,9 +26,12 @@ export const layerNorm: Kernel<LayerNormParams> = {
     { name: "y", access: "write" },
   ],
   lib: ["grid", "lanes", "row"],
-  constants: (p) => ({ ...rowThreads(p.channels), WEIGHTED: p.weighted }),
+  constants: (p) => ({ ...threads(p), WEIGHTED: p.weighted }),
   dims: (p) => ({ ...rowDims(p), EPS: { f32: p.eps } }),
-  workgroups: rowGrid,
+  workgroups: (p) => {
+    const { WORKGROUP, LANES } = threads(p);
+    return linearGrid(p.rows * LANES, WORKGROUP);
+  },
   // The sum; the difference, its square and their sum; the difference, the factor, the weight and the bias.
   flops: ({ rows, channels }) => 8 * rows * channels,
 };

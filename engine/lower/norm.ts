@@ -28,6 +28,7 @@ const layerNorm: Lowering = {
       channels: channels(t.shape),
       eps: t.attrs["eps"] as number,
       weighted: t.inputs["weight"] !== undefined,
+      alone: (t.attrs["alone"] as boolean | undefined) ?? emitter.target.software,
     };
     const read = operands(t, emitter);
     emitter.dispatch(layerNormKernel, params, { ...read, y: emitter.write(t) }, t.label);

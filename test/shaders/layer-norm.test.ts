@@ -18,16 +18,27 @@ const CASES = [
 ] as const;
 
 describeOnEveryAdapter("layer-norm", (getDevice) => {
-  for (const dtype of ["f32", "f16"] as const) {
-    it(`gives every ${dtype} row mean 0 and variance 1, then weight and bias`, async () => {
+  for (const [dtype, alone] of [
+    ["f32", true],
+    ["f16", true],
+    ["f32", false],
+  ] as const) {
+    const threads = alone ? "one thread" : "many threads";
+    it(`gives every ${dtype} row mean 0 and variance 1 by ${threads}, then weight and bias`, async () => {
       const { normals } = random(11);
       for (const [rows, C] of CASES) {
         const x = rounded(normals(rows * C, 2, 0.5), dtype);
         const weight = normals(C);
         const bias = normals(C);
-        const y = await evaluate(getDevice(), () =>
-          layerNorm(tensor(x, [rows, C], dtype), [C], tensor(weight, [C]), tensor(bias, [C])),
-        );
+        const y = await evaluate(getDevice(), () => {
+          const t = layerNorm(
+            tensor(x, [rows, C], dtype),
+            [C],
+            tensor(weight, [C]),
+            tensor(bias, [C]),
+          );
+          return { ...t, attrs: { ...t.attrs, alone } };
+        });
         const expected = layerNormReference(x, C, { weight, bias });
         close(y, expected, { dtype, terms: C, label: `[${rows}, ${C}]` });
       }
