@@ -83,7 +83,8 @@ function byProducts(t: Tensor): Tensor {
   const { q, k, v } = t.inputs as { q: Tensor; k: Tensor; v: Tensor };
   const scaled = mul(cast(q, "f32"), scale);
   const kT = transpose(k, 1, 2);
-  const rows = Math.max(1, Math.floor(MAX_SCORES / (4 * batch * keys)));
+  const bytes = (t.attrs["scoreBytes"] as number | undefined) ?? MAX_SCORES;
+  const rows = Math.max(1, Math.floor(bytes / (4 * batch * keys)));
   const some = (from: number) => {
     const part = rows < queries ? slice(scaled, 1, from, from + rows) : scaled;
     return cast(matmul(softmax(matmul(part, kT)), v), t.dtype);
