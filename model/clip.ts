@@ -9,14 +9,16 @@ import { attend, dense, joined, normalize } from "./layers.ts";
  * `dtype`. There is no padding mask; every token sees itself and those before it.
  */
 export const textEncoder = layer((w, config: TextConfig, ids: Tensor, dtype: DType): Tensor => {
-  let x = cast(embed(w.at("embeddings"), ids), dtype);
+  let x = embed(w.at("embeddings"), ids, dtype);
   for (const block of w.list("encoder.layers")) x = textLayer(block, config, x);
   return normalize(w.at("final_layer_norm"), x, config.layerNormEps);
 });
 
-const embed = layer((w, ids: Tensor): Tensor => {
+/** Tokens and their places. ids [B, N] -> [B, N, C] in the dtype of the table. */
+export const embed = layer((w, ids: Tensor, dtype: DType): Tensor => {
   const [, length] = ids.shape as [number, number];
-  const tokens = embedding(ids, w.tensor("token_embedding.weight"));
+  // The sum is rounded to `dtype`, not to what the tables are stored in.
+  const tokens = cast(embedding(ids, w.tensor("token_embedding.weight")), dtype);
   return add(tokens, slice(w.tensor("position_embedding.weight"), 0, 0, length));
 });
 
@@ -27,13 +29,15 @@ export const textLayer = layer((w, config: TextConfig, x: Tensor): Tensor => {
   return add(mlp(w.at("mlp"), config, normalize(w.at("layer_norm2"), h, config.layerNormEps)), h);
 });
 
-const causalAttention = layer((w, config: TextConfig, x: Tensor): Tensor => {
+/** Each token looks at itself and those before it. x [B, N, C]. */
+export const causalAttention = layer((w, config: TextConfig, x: Tensor): Tensor => {
   const qkv = joined(w, x, ["q_proj", "k_proj", "v_proj"]);
   const [q, k, v] = split(qkv, config.hiddenSize, -1);
   return dense(w.at("out_proj"), attend(q!, k!, v!, config.numAttentionHeads, { isCausal: true }));
 });
 
-const mlp = layer((w, config: TextConfig, x: Tensor): Tensor =>
+/** Up, activation, down. x [B, N, C]. */
+export const mlp = layer((w, config: TextConfig, x: Tensor): Tensor =>
   dense(w.at("fc2"), gelu(dense(w.at("fc1"), x), { approximate: config.geluApproximate })),
 );
 

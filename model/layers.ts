@@ -91,10 +91,13 @@ export function joined(w: Weights, x: Tensor, names: readonly string[]): Tensor 
 }
 
 /** GEGLU feed-forward: (x·W₁ + b₁) · gelu(x·W₂ + b₂), then back to C (Shazeer 2020, eq. 6). */
-export const feedForward = layer((w, x: Tensor): Tensor => {
-  const both = dense(w.at("net.0.proj"), x);
+export const feedForward = layer((w, x: Tensor): Tensor => dense(w.at("net.2"), geglu(w.at("net.0"), x)));
+
+/** The gated half of `feedForward`. x [B, N, C] -> [B, N, 4C]. */
+export const geglu = layer((w, x: Tensor): Tensor => {
+  const both = dense(w.at("proj"), x);
   const [value, gate] = split(both, both.shape.at(-1)! / 2, -1);
-  return dense(w.at("net.2"), mul(value!, gelu(gate!)));
+  return mul(value!, gelu(gate!));
 });
 
 /** The spatial axes of a picture as one axis of tokens. */

@@ -49,17 +49,19 @@ export const unet = layer((w, config: UnetConfig, x: Tensor, condition: Conditio
 });
 
 /** A resolution, finest first; the middle block follows the coarsest, with its own rules. */
-type Level = number | "mid";
+export type Level = number | "mid";
 
-interface Stage {
+/** What every block of the UNet is given. */
+export interface Stage {
   readonly config: UnetConfig;
   readonly norm: Norm;
+  /** What the time adds in the resnet at a path: [1 or B, C']. */
   readonly time: (path: string) => Tensor;
   readonly text: Condition["text"];
 }
 
 /** (Resnet, then transformer) per layer, each result kept for the way up; then half the size. */
-const downBlock = layer((w, stage: Stage, level: number, x: Tensor, skips: Tensor[]): Tensor => {
+export const downBlock = layer((w, stage: Stage, level: number, x: Tensor, skips: Tensor[]): Tensor => {
   let h = x;
   w.list("resnets").forEach((block, i) => {
     h = resnet(block, h, stage.norm, stage.time(block.path));
@@ -77,7 +79,8 @@ function downPadding(config: UnetConfig): number | readonly [number, number, num
   return config.downsamplePadding === 0 ? [0, 1, 0, 1] : config.downsamplePadding;
 }
 
-const midBlock = layer((w, stage: Stage, x: Tensor): Tensor => {
+/** Resnet, then (transformer, resnet) as often as there are weights for it. */
+export const midBlock = layer((w, stage: Stage, x: Tensor): Tensor => {
   const [first, ...rest] = w.list("resnets");
   let h = resnet(first!, x, stage.norm, stage.time(first!.path));
   rest.forEach((block, i) => {
@@ -88,7 +91,7 @@ const midBlock = layer((w, stage: Stage, x: Tensor): Tensor => {
 });
 
 /** As on the way down, with the skip of that level beside the channels; then the next skip's size. */
-const upBlock = layer((w, stage: Stage, index: number, x: Tensor, skips: Tensor[]): Tensor => {
+export const upBlock = layer((w, stage: Stage, index: number, x: Tensor, skips: Tensor[]): Tensor => {
   const level = stage.config.blockOutChannels.length - 1 - index;
   let h = x;
   w.list("resnets").forEach((block, i) => {
@@ -137,10 +140,14 @@ function seesText(config: UnetConfig, level: Level, name: string): boolean {
  * each resnet's projection, side by side in the order of `resnets`. sinusoids [S, C] -> [S, Σ C'].
  */
 export const timeProjections = layer((w, sinusoids: Tensor): Tensor => {
-  const hidden = silu(dense(w.at("time_embedding.linear_1"), sinusoids));
-  const embedded = silu(dense(w.at("time_embedding.linear_2"), hidden));
+  const embedded = silu(timeEmbedding(w.at("time_embedding"), sinusoids));
   return concat(resnets(w).map((block) => dense(block.at("time_emb_proj"), embedded)), -1);
 });
+
+/** TimestepEmbedding: two dense layers. sinusoids [S, C] -> [S, 4C]. */
+export const timeEmbedding = layer((w, sinusoids: Tensor): Tensor =>
+  dense(w.at("linear_2"), silu(dense(w.at("linear_1"), sinusoids))),
+);
 
 /** Cuts `timeProjections` apart again: the row piece of the resnet at a path. */
 function timeSlices(w: Weights, times: Tensor): (path: string) => Tensor {

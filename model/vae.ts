@@ -4,7 +4,8 @@ import { layer } from "../engine/parameters.ts";
 import type { VaeConfig } from "./config.ts";
 import { attend, conv, dense, group, joined, type Norm, resnet, toTokens, upsample } from "./layers.ts";
 
-const VAE_EPS = 1e-6;
+/** Every norm of the VAE, whatever the configuration says. */
+export const VAE_EPS = 1e-6;
 
 /** Latents divided by the scaling factor to a picture in about -1..1. z [B, h, w, 4] -> [B, 8h, 8w, 3]. */
 export const vaeDecoder = layer((w, config: VaeConfig, z: Tensor): Tensor => {
@@ -12,14 +13,18 @@ export const vaeDecoder = layer((w, config: VaeConfig, z: Tensor): Tensor => {
   const decoder = w.at("decoder");
   const x = w.has("post_quant_conv") ? conv(w.at("post_quant_conv"), z) : z;
   let h = midBlock(decoder.at("mid_block"), norm, conv(decoder.at("conv_in"), x, { padding: 1 }));
-  for (const block of decoder.list("up_blocks")) {
-    for (const part of block.list("resnets")) h = resnet(part, h, norm);
-    if (block.has("upsamplers")) h = upsample(block.at("upsamplers.0"), h);
-  }
+  for (const block of decoder.list("up_blocks")) h = upBlock(block, norm, h);
   return conv(decoder.at("conv_out"), silu(group(decoder.at("conv_norm_out"), h, norm)), { padding: 1 });
 });
 
-const midBlock = layer((w, norm: Norm, x: Tensor): Tensor => {
+/** Resnets, then twice the size. */
+export const upBlock = layer((w, norm: Norm, x: Tensor): Tensor => {
+  const h = w.list("resnets").reduce((h, block) => resnet(block, h, norm), x);
+  return w.has("upsamplers") ? upsample(w.at("upsamplers.0"), h) : h;
+});
+
+/** Resnet, then (attention over all pixels, resnet). */
+export const midBlock = layer((w, norm: Norm, x: Tensor): Tensor => {
   const [first, ...rest] = w.list("resnets");
   let h = resnet(first!, x, norm);
   rest.forEach((block, i) => {
@@ -33,5 +38,5 @@ const midBlock = layer((w, norm: Norm, x: Tensor): Tensor => {
 export const pixelAttention = layer((w, norm: Norm, x: Tensor): Tensor => {
   const tokens = toTokens(group(w.at("group_norm"), x, norm));
   const [q, k, v] = split(joined(w, tokens, ["to_q", "to_k", "to_v"]), x.shape.at(-1)!, -1);
-  return add(reshape(dense(w.at("to_out.0"), attend(q!, k!, v!, 1)), x.shape), x);
+  return add(dense(w.at("to_out.0"), reshape(attend(q!, k!, v!, 1), x.shape)), x);
 });
