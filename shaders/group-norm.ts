@@ -18,6 +18,9 @@ const WORKGROUP = 64;
 /** A merge meets at barriers, and has some hundred numbers to merge. */
 const MERGE_WORKGROUP = 32;
 
+/** A group of ten thousand values or so: every thread has dozens. */
+const MOMENTS_WORKGROUP = 256;
+
 /** Rows of a chunk: a thread's statistics cost two stores, so it should read many rows; */
 const CHUNK = 32;
 /** but a merge should not read more chunks than this (a multiple of rows in large pictures). */
@@ -78,6 +81,20 @@ export const groupNormMerge: Kernel<GroupNormParams> = {
   dims: (p) => ({ ...dims(p), EPS: { f32: p.eps } }),
   workgroups: (p): Grid => linearGrid(p.batch * p.groups, 1),
   flops: (p) => 7 * p.batch * groupNormChunks(p) * p.channels,
+};
+
+/** Statistics and merge in one, for pictures of few positions. */
+export const groupNormMoments: Kernel<GroupNormParams> = {
+  name: "group-norm-moments",
+  operands: [
+    { name: "x", access: "read" },
+    { name: "moments", access: "write" },
+  ],
+  lib: ["row"],
+  constants: () => ({ WORKGROUP: MOMENTS_WORKGROUP, LANES: MOMENTS_WORKGROUP }),
+  dims: (p) => ({ ...dims(p), EPS: { f32: p.eps } }),
+  workgroups: (p): Grid => linearGrid(p.batch * p.groups, 1),
+  flops: (p) => 5 * p.batch * p.rows * p.channels,
 };
 
 export const groupNormApply: Kernel<GroupNormParams> = {

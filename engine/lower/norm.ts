@@ -4,12 +4,13 @@ import {
   groupNormApply,
   groupNormChunks,
   groupNormMerge,
+  groupNormMoments,
   groupNormStats,
 } from "../../shaders/group-norm.ts";
 import { layerNorm as layerNormKernel } from "../../shaders/layer-norm.ts";
 import { channels, pitch, rows } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import type { Emitter, Lowering } from "./lowering.ts";
+import type { Emitter, Lowering, Storage } from "./lowering.ts";
 
 /** x, and the weights that are there. */
 function operands(t: Tensor, emitter: Emitter) {
@@ -36,24 +37,44 @@ const layerNorm: Lowering = {
 };
 
 /**
- * Statistics are f32 scratch: of each channel over chunks of rows, then of each group. Merging them in a
- * dispatch of its own keeps barriers, and one thread's search for its groups, out of the two large ones.
+ * Up to this many positions one workgroup a group is enough, and saves a dispatch. A software adapter has
+ * no use for many threads that meet at barriers.
  */
+const FEW_ROWS = 1024;
+
+/** Moments of every group first, then their use. */
 const groupNorm: Lowering = {
   emit(t, emitter) {
     const params = groupNormParams(t);
-    const { batch, groups } = params;
-    const count = batch * groupNormChunks(params) * pitch(t.shape);
     const { x, weight, bias } = operands(t, emitter);
-    const means = emitter.scratch("f32", count, `${t.label} means`);
-    const squares = emitter.scratch("f32", count, `${t.label} squares`);
-    const moments = emitter.scratch("f32", batch * groups, `${t.label} moments`);
-    emitter.dispatch(groupNormStats, params, { x, means, squares }, t.label);
-    emitter.dispatch(groupNormMerge, params, { means, squares, moments }, t.label);
+    const moments = emitter.scratch("f32", params.batch * params.groups, `${t.label} moments`);
+    const atOnce = (t.attrs["atOnce"] as boolean | undefined) ?? !emitter.target.software;
+    if (atOnce && params.rows <= FEW_ROWS) {
+      emitter.dispatch(groupNormMoments, params, { x, moments }, t.label);
+    } else {
+      emitChunks(t, params, { x, moments }, emitter);
+    }
     const y = emitter.write(t);
     emitter.dispatch(groupNormApply, params, { x, moments, weight, bias, y }, t.label);
   },
 };
+
+/**
+ * Of each channel over chunks of rows, then of each group: merging in a dispatch of its own keeps barriers,
+ * and one thread's search for its groups, out of the large ones.
+ */
+function emitChunks(
+  { label, shape }: Tensor,
+  params: GroupNormParams,
+  { x, moments }: Readonly<Record<"x" | "moments", Storage>>,
+  emitter: Emitter,
+): void {
+  const count = params.batch * groupNormChunks(params) * pitch(shape);
+  const means = emitter.scratch("f32", count, `${label} means`);
+  const squares = emitter.scratch("f32", count, `${label} squares`);
+  emitter.dispatch(groupNormStats, params, { x, means, squares }, label);
+  emitter.dispatch(groupNormMerge, params, { means, squares, moments }, label);
+}
 
 function groupNormParams({ shape, inputs, attrs }: Tensor): GroupNormParams {
   const batch = shape[0]!;

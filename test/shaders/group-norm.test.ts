@@ -36,6 +36,19 @@ describeOnEveryAdapter("group-norm", (getDevice) => {
     });
   }
 
+  it("finds the same moments by one workgroup a group", async () => {
+    for (const sizes of CASES) {
+      const { B, P, C, groups } = sizes;
+      const x = random(25).normals(B * P * C, 2, 50);
+      const y = await evaluate(getDevice(), () => {
+        const t = groupNorm(tensor(x, [B, P, C]), groups);
+        return { ...t, attrs: { ...t.attrs, atOnce: true } };
+      });
+      const label = `[${B}, ${P}, ${C}]/${groups}`;
+      close(y, groupNormReference(x, sizes), { dtype: "f32", magnitude: 50, label });
+    }
+  });
+
   it("takes silu of the result in the same pass", async () => {
     const sizes = { B: 2, P: 9, C: 20, groups: 4 };
     const x = random(22).normals(360, 3);
