@@ -88,7 +88,8 @@ const geglu: FusionRule = {
     const both = value.inputs["x"];
     if (!both || !isHalf(value, both, 0) || !isHalf(gate, both, 1)) return undefined;
     const single = [value, activated, gate].every((x) => uses(x) === 1) && uses(both) === 2;
-    if (both.op !== "linear" || !single || both.inputs["residual"] || both.attrs["activation"]) return undefined;
+    const finished = both.inputs["residual"] || both.inputs["rowBias"] || both.attrs["activation"];
+    if (both.op !== "linear" || !single || finished) return undefined;
     const fused = withInputs(both, both.inputs, { ...both.attrs, gated: true });
     return { ...fused, shape: t.shape, id: t.id };
   },

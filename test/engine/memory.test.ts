@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { add, input, linear, mul, silu, type Tensor } from "../../engine/index.ts";
+import { place, spans, storageBytes } from "../../engine/memory.ts";
+import { lower, type Program } from "../../engine/program.ts";
+import { verify } from "../../engine/verify.ts";
+import { numbered } from "../support/fused.ts";
+import { randomGraph } from "../support/random-graph.ts";
+import { DEFAULT_GPU, SOFTWARE } from "../support/targets.ts";
+
+const x = (rows = 8) => input("x", [rows, 16]);
+
+function chain(length: number): Tensor {
+  let y = x();
+  for (let i = 0; i < length; i++) y = silu(y);
+  return y;
+}
+
+function scratchOf(program: Program) {
+  return program.storages.filter(({ kind }) => kind === "scratch");
+}
+
+describe("placement", () => {
+  it("runs a chain in two buffers", () => {
+    const program = lower({ y: chain(9) }, DEFAULT_GPU);
+    const { buffers, bufferOf } = place(program);
+    assert.deepEqual(buffers, [512, 512]);
+    assert.equal(bufferOf.size, 9);
+  });
+
+  it("gives no buffer to inputs, data and weights", () => {
+    const program = lower({ y: add(x(), x()) }, DEFAULT_GPU);
+    const { bufferOf } = place(program);
+    assert.deepEqual(
+      [...bufferOf.keys()],
+      scratchOf(program).map(({ id }) => id),
+    );
+  });
+
+  it("keeps apart what is read while something is written", () => {
+    const program = lower({ y: chain(3) }, DEFAULT_GPU);
+    const { bufferOf } = place(program);
+    const [a, b, c] = scratchOf(program).map(({ id }) => bufferOf.get(id));
+    assert.notEqual(a, b);
+    assert.notEqual(b, c);
+    assert.equal(a, c);
+  });
+
+  it("keeps outputs to the end", () => {
+    const early = silu(x());
+    const late = chain(5);
+    const program = lower({ early, late: add(late, early) }, DEFAULT_GPU);
+    const { storage } = program.outputs["early"]!;
+    assert.equal(spans(program).get(storage)!.last, program.dispatches.length);
+    const { bufferOf } = place(program);
+    const sharing = [...bufferOf].filter(([, index]) => index === bufferOf.get(storage.id));
+    assert.equal(sharing.length, 1);
+  });
+
+  it("puts the large ones first, so that small ones fit in", () => {
+    const small = silu(input("small", [1, 16]));
+    const large = silu(silu(silu(x(100))));
+    const program = lower({ y: mul(large, silu(small)), z: large }, DEFAULT_GPU, { fuse: false });
+    const { buffers } = place(program);
+    assert.deepEqual(
+      buffers,
+      [...buffers].sort((a, b) => b - a),
+    );
+    assert.equal(buffers[0], 6400);
+  });
+
+  for (const [name, target] of Object.entries({ DEFAULT_GPU, SOFTWARE })) {
+    it(`is accepted by the verifier on random graphs for ${name}`, () => {
+      for (let seed = 100; seed < 140; seed++) {
+        const { outputs } = randomGraph(seed, 12);
+        const program = lower(numbered(outputs.map((y) => ({ y }))), target);
+        const placement = place(program);
+        verify(program, placement);
+        const all = scratchOf(program).reduce((sum, s) => sum + storageBytes(s), 0);
+        assert.ok(placement.buffers.reduce((a, b) => a + b, 0) <= all);
+      }
+    });
+  }
+
+  it("takes a weight that two products share once", () => {
+    const w = input("w", [16, 16]);
+    const { inputs } = lower({ y: linear(linear(x(), w), w) }, DEFAULT_GPU);
+    assert.deepEqual(Object.keys(inputs).sort(), ["w", "x"]);
+  });
+});
