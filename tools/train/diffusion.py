@@ -38,6 +38,7 @@ def train_diffusion(run: Run, dataset, steps, batch):
             run.log(f"diffusion: step {step}/{steps}, loss {np.mean(losses):.4f}, "
                     f"{len(losses) * batch / (time.time() - since):.1f} samples/s")
             losses, since = [], time.time()
+            run.share_cores()
         if run.is_time_to_save() or step == steps:
             save(run, text, unet, average, optimizer, step)
 

@@ -14,6 +14,7 @@ def encode_dataset(run, dataset, count):
     paths = [p for p in training_chunks(dataset)[:count // CHUNK]
              if not latent_path(run, p).exists()]
     for done, path in enumerate(paths, 1):
+        run.share_cores()
         pictures = np.load(path)
         latents = np.stack([encode(vae, run, pictures), encode(vae, run, pictures[:, :, ::-1])])
         partial = latent_path(run, path).with_suffix(".part.npy")

@@ -10,7 +10,10 @@ import torch
 class Run:
     """One stage's folder and device. Checkpoints are written whole or not at all."""
 
-    def __init__(self, work, device, save_every=170):
+    def __init__(self, work, device, threads=0, save_every=170):
+        self.threads = threads
+        if threads:
+            torch.set_num_threads(threads)
         self.work, self.device, self.save_every = work, torch.device(device), save_every
         self.saved_at = time.time()
         work.mkdir(parents=True, exist_ok=True)
@@ -36,6 +39,12 @@ class Run:
         torch.save(state, partial)
         os.replace(partial, self.work / name)
         self.saved_at = time.time()
+
+    def share_cores(self):
+        """As many threads as cores are idle: threads that wait for a core they share are slower than one alone."""
+        if self.threads == 0 and self.device.type == "cpu":
+            others = round(os.getloadavg()[0] - torch.get_num_threads())
+            torch.set_num_threads(max(1, os.cpu_count() - max(0, others)))
 
     def is_time_to_save(self):
         return time.time() - self.saved_at > self.save_every

@@ -7,8 +7,6 @@ import argparse
 import os
 from pathlib import Path
 
-import torch
-
 from dataset import render_dataset
 from diffusion import train_diffusion
 from export import export
@@ -26,8 +24,7 @@ STAGES = ("dataset", "vae", "latents", "diffusion", "decoder", "export")
 
 def main():
     options = parse()
-    torch.set_num_threads(options.threads)
-    run = Run(options.work, options.device)
+    run = Run(options.work, options.device, options.threads)
     plan = PLANS[run.device.type] | {k: v for k, v in vars(options).items() if v is not None}
     dataset = options.work / "dataset"
     work = {
@@ -49,7 +46,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path(".cache/train"), help="dataset, checkpoints, log")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="1 is faster on a busy machine")
+    parser.add_argument("--threads", type=int, default=0, help="default: as many as cores are idle")
     parser.add_argument("--until", choices=STAGES, help="stop after this stage")
     for name in ("scenes", "vae-steps", "decoder-steps", "steps", "batch"):
         parser.add_argument(f"--{name}", type=int)

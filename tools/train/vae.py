@@ -47,6 +47,7 @@ def train(run, dataset, name, vae, steps):
             run.log(f"{name}: step {step}/{steps}, train PSNR {np.mean(seen):.2f} dB, "
                     f"{len(seen) * len(x) / (time.time() - since):.1f} crops/s")
             seen, since = [], time.time()
+            run.share_cores()
         if run.is_time_to_save() or step == steps:
             save(run, name, vae, average, optimizer, step)
             run.log(f"{name}: step {step}, unseen PSNR {measure(run, vae, average, dataset):.2f} dB")
