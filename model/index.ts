@@ -1,0 +1,17 @@
+/** The public face of the package: open a checkpoint, paint, and tell what went wrong. */
+export { DiffusionError, type ErrorCode } from "../engine/errors.ts";
+export { StableDiffusion } from "./pipeline.ts";
+export {
+  type GenerateRequest,
+  type GenerateResult,
+  type ImagePipeline,
+  LIMITS,
+  type LoadEvent,
+  type LoadOptions,
+  type LoadPipeline,
+  type ModelInfo,
+  type ResolvedRequest,
+  type RgbaImage,
+  SCHEDULERS,
+  type StepEvent,
+} from "./request.ts";
