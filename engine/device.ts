@@ -34,18 +34,28 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   const gpu = await loadGPU(options);
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
-    throw new DiffusionError("NO_ADAPTER", "No GPU adapter.", { hint: "Run `wgsl-diffusion devices` to see why." });
+    throw new DiffusionError("NO_ADAPTER", "No GPU adapter.", {
+      hint: "Run `wgsl-diffusion devices` to see why.",
+    });
   }
   const descriptor = options.minimal ? {} : everything(adapter);
   try {
     return new Device(adapter.info, await adapter.requestDevice(descriptor), options);
   } catch (cause) {
-    throw new DiffusionError("LIMIT", `The adapter ${adapter.info.description} gives no device: ${cause}`, { cause });
+    throw new DiffusionError(
+      "LIMIT",
+      `The adapter ${adapter.info.description} gives no device: ${cause}`,
+      { cause },
+    );
   }
 }
 
 function everything(adapter: GPUAdapter): GPUDeviceDescriptor {
-  const limits = ["maxBufferSize", "maxStorageBufferBindingSize", "maxComputeWorkgroupStorageSize"] as const;
+  const limits = [
+    "maxBufferSize",
+    "maxStorageBufferBindingSize",
+    "maxComputeWorkgroupStorageSize",
+  ] as const;
   return {
     requiredFeatures: FEATURES.filter((name) => adapter.features.has(name)) as GPUFeatureName[],
     requiredLimits: Object.fromEntries(limits.map((name) => [name, adapter.limits[name]])),
@@ -100,14 +110,22 @@ export class Device {
   /** A buffer for storage and copies. Throws GPU_OOM beyond the budget, LIMIT beyond the device's size. */
   createBuffer(label: string, bytes: number, usage?: GPUBufferUsageFlags): GPUBuffer {
     if (bytes > this.target.maxBufferSize) {
-      throw new DiffusionError("LIMIT", `${label} needs a buffer of ${bytes} bytes, maxBufferSize is ${this.target.maxBufferSize}`, {
-        hint: "Use --dtype f16 or a smaller picture.",
-      });
+      throw new DiffusionError(
+        "LIMIT",
+        `${label} needs a buffer of ${bytes} bytes, maxBufferSize is ${this.target.maxBufferSize}`,
+        {
+          hint: "Use --dtype f16 or a smaller picture.",
+        },
+      );
     }
     if (this.#allocated + bytes > this.#budget) throw this.#overBudget(label, bytes);
     const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
     const size = Math.max(16, Math.ceil(bytes / 4) * 4);
-    const buffer = this.gpu.createBuffer({ label, size, usage: usage ?? STORAGE | COPY_SRC | COPY_DST });
+    const buffer = this.gpu.createBuffer({
+      label,
+      size,
+      usage: usage ?? STORAGE | COPY_SRC | COPY_DST,
+    });
     this.#allocated += size;
     return buffer;
   }
@@ -119,7 +137,11 @@ export class Device {
   }
 
   /** The pipeline of a kernel at given parameters; the same text is compiled once. Throws GPU_VALIDATION. */
-  async pipeline(kernel: AnyKernel, params: unknown, types: OperandTypes): Promise<GPUComputePipeline> {
+  async pipeline(
+    kernel: AnyKernel,
+    params: unknown,
+    types: OperandTypes,
+  ): Promise<GPUComputePipeline> {
     const code = await this.source(kernel, params, types);
     let pipeline = this.#pipelines.get(code);
     if (!pipeline) {
@@ -132,13 +154,15 @@ export class Device {
   /** The WGSL of a kernel at given parameters. */
   async source(kernel: AnyKernel, params: unknown, types: OperandTypes): Promise<string> {
     const stems = [kernel.name, ...(kernel.lib ?? []).map((name) => `lib/${name}`)];
-    const texts = new Map(await Promise.all(stems.map(async (stem) => [stem, await this.#text(stem)] as const)));
+    const texts = new Map(
+      await Promise.all(stems.map(async (stem) => [stem, await this.#text(stem)] as const)),
+    );
     return assemble(kernel, params, types, this.target.bake, (stem) => texts.get(stem)!);
   }
 
   async #text(stem: string): Promise<string> {
-    let text = this.#sources.get(stem);
-    if (!text) this.#sources.set(stem, (text = readShader(stem)));
+    const text = this.#sources.get(stem) ?? readShader(stem);
+    this.#sources.set(stem, text);
     return text;
   }
 
@@ -148,7 +172,10 @@ export class Device {
     const error = info.messages.find(({ type }) => type === "error");
     if (error) {
       const line = code.split("\n")[error.lineNum - 1] ?? "";
-      throw new DiffusionError("GPU_VALIDATION", `${name}.wgsl (with its prelude) ${error.lineNum}:${error.linePos}: ${error.message}\n${line}`);
+      throw new DiffusionError(
+        "GPU_VALIDATION",
+        `${name}.wgsl (with its prelude) ${error.lineNum}:${error.linePos}: ${error.message}\n${line}`,
+      );
     }
     try {
       return await this.gpu.createComputePipelineAsync({

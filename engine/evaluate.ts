@@ -1,7 +1,8 @@
 /** A small graph, run once: the way to try a single op. */
+
+import { type CompileOptions, compile } from "./compile.ts";
 import type { Device } from "./device.ts";
 import type { HostArray } from "./host.ts";
-import { type CompileOptions, compile } from "./plan.ts";
 import type { Shape } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -14,8 +15,16 @@ export type Evaluated = HostArray & { readonly shape: Shape };
  *
  *     const y = await evaluate(device, () => softmax(tensor([1, 2, 3], [1, 3])));
  */
-export async function evaluate(device: Device, build: () => Tensor, options?: CompileOptions): Promise<Evaluated>;
-export async function evaluate(device: Device, build: () => readonly Tensor[], options?: CompileOptions): Promise<Evaluated[]>;
+export async function evaluate(
+  device: Device,
+  build: () => Tensor,
+  options?: CompileOptions,
+): Promise<Evaluated>;
+export async function evaluate(
+  device: Device,
+  build: () => readonly Tensor[],
+  options?: CompileOptions,
+): Promise<Evaluated[]>;
 export async function evaluate<K extends string>(
   device: Device,
   build: () => Readonly<Record<K, Tensor>>,
@@ -27,7 +36,7 @@ export async function evaluate(
   options: CompileOptions = {},
 ): Promise<unknown> {
   const built = build();
-  if (isTensor(built)) return (await evaluateAll(device, { value: built }, options))["value"];
+  if (isTensor(built)) return (await evaluateAll(device, { value: built }, options)).value;
   const results = await evaluateAll(device, { ...built } as Record<string, Tensor>, options);
   return Array.isArray(built) ? built.map((_, i) => results[i]) : results;
 }

@@ -15,8 +15,12 @@ export interface FusionRule {
 const PRODUCTS = new Set(["linear", "conv2d"]);
 
 /** linear or conv2d, read by nobody else, to which `extra` has not been added yet. */
-function product(x: Tensor | undefined, uses: (x: Tensor) => number, extras: readonly string[]): x is Tensor {
-  if (!x || !PRODUCTS.has(x.op) || uses(x) !== 1 || x.attrs["gated"]) return false;
+function product(
+  x: Tensor | undefined,
+  uses: (x: Tensor) => number,
+  extras: readonly string[],
+): x is Tensor {
+  if (!x || !PRODUCTS.has(x.op) || uses(x) !== 1 || x.attrs.gated) return false;
   return extras.every((name) => x.inputs[name] === undefined && x.attrs[name] === undefined);
 }
 
@@ -24,9 +28,10 @@ function product(x: Tensor | undefined, uses: (x: Tensor) => number, extras: rea
 const activation: FusionRule = {
   name: "activation",
   apply(t, uses) {
-    const fn = t.attrs["fn"] as string;
-    const x = t.inputs["x"];
-    if (t.op !== "unary" || !["silu", "gelu", "gelu_tanh", "gelu_quick"].includes(fn)) return undefined;
+    const fn = t.attrs.fn as string;
+    const x = t.inputs.x;
+    if (t.op !== "unary" || !["silu", "gelu", "gelu_tanh", "gelu_quick"].includes(fn))
+      return undefined;
     if (!product(x, uses, ["activation", "residual"])) return undefined;
     return { ...withInputs(x, x.inputs, { ...x.attrs, activation: fn }), id: t.id };
   },
@@ -36,9 +41,9 @@ const activation: FusionRule = {
 const normActivation: FusionRule = {
   name: "norm-activation",
   apply(t, uses) {
-    const x = t.inputs["x"];
-    if (t.op !== "unary" || t.attrs["fn"] !== "silu") return undefined;
-    if (x?.op !== "group_norm" || uses(x) !== 1 || x.attrs["activation"]) return undefined;
+    const x = t.inputs.x;
+    if (t.op !== "unary" || t.attrs.fn !== "silu") return undefined;
+    if (x?.op !== "group_norm" || uses(x) !== 1 || x.attrs.activation) return undefined;
     return { ...withInputs(x, x.inputs, { ...x.attrs, activation: "silu" }), id: t.id };
   },
 };
@@ -48,9 +53,9 @@ const rowBias: FusionRule = {
   name: "row-bias",
   apply(t, uses) {
     const { a, b } = t.inputs;
-    if (t.op !== "binary" || t.attrs["fn"] !== "add" || b?.op !== "reshape") return undefined;
+    if (t.op !== "binary" || t.attrs.fn !== "add" || b?.op !== "reshape") return undefined;
     if (!product(a, uses, ["rowBias", "activation", "residual"])) return undefined;
-    const x = b.inputs["x"]!;
+    const x = b.inputs.x!;
     const [batch, ...rest] = b.shape;
     const perPicture =
       sameShape(t.shape, a.shape) &&
@@ -68,7 +73,7 @@ const rowBias: FusionRule = {
 const residual: FusionRule = {
   name: "residual",
   apply(t, uses) {
-    if (t.op !== "binary" || t.attrs["fn"] !== "add") return undefined;
+    if (t.op !== "binary" || t.attrs.fn !== "add") return undefined;
     const { a, b } = t.inputs as { a: Tensor; b: Tensor };
     if (!sameShape(a.shape, b.shape) || a === b) return undefined;
     const [into, other] = product(a, uses, ["residual"]) ? [a, b] : [b, a];
@@ -81,14 +86,14 @@ const residual: FusionRule = {
 const geglu: FusionRule = {
   name: "geglu",
   apply(t, uses) {
-    if (t.op !== "binary" || t.attrs["fn"] !== "mul") return undefined;
+    if (t.op !== "binary" || t.attrs.fn !== "mul") return undefined;
     const { a: value, b: activated } = t.inputs as { a: Tensor; b: Tensor };
-    if (activated.op !== "unary" || activated.attrs["fn"] !== "gelu") return undefined;
-    const gate = activated.inputs["x"]!;
-    const both = value.inputs["x"];
+    if (activated.op !== "unary" || activated.attrs.fn !== "gelu") return undefined;
+    const gate = activated.inputs.x!;
+    const both = value.inputs.x;
     if (!both || !isHalf(value, both, 0) || !isHalf(gate, both, 1)) return undefined;
     const single = [value, activated, gate].every((x) => uses(x) === 1) && uses(both) === 2;
-    const finished = both.inputs["residual"] || both.inputs["rowBias"] || both.attrs["activation"];
+    const finished = both.inputs.residual || both.inputs.rowBias || both.attrs.activation;
     if (both.op !== "linear" || !single || finished) return undefined;
     const fused = withInputs(both, both.inputs, { ...both.attrs, gated: true });
     return { ...fused, shape: t.shape, id: t.id };
@@ -101,7 +106,7 @@ function isHalf(t: Tensor, x: Tensor, which: 0 | 1): boolean {
   const { axis, start } = t.attrs as { axis: number; start: number };
   return (
     t.op === "slice" &&
-    t.inputs["x"] === x &&
+    t.inputs.x === x &&
     half % 4 === 0 &&
     axis === x.shape.length - 1 &&
     start === which * half &&
@@ -109,7 +114,13 @@ function isHalf(t: Tensor, x: Tensor, which: 0 | 1): boolean {
   );
 }
 
-export const FUSIONS: readonly FusionRule[] = [activation, normActivation, rowBias, residual, geglu];
+export const FUSIONS: readonly FusionRule[] = [
+  activation,
+  normActivation,
+  rowBias,
+  residual,
+  geglu,
+];
 
 /** The outputs with every rule applied, from the leaves up, as often as it fits. */
 export function fuse(outputs: Outputs, rules: readonly FusionRule[] = FUSIONS): Outputs {

@@ -48,6 +48,9 @@ export function rebuild(outputs: Outputs, step: (t: Tensor, original: Tensor) =>
   return mapValues(outputs, (t) => done.get(t)!);
 }
 
-export function mapValues<A, B>(record: Readonly<Record<string, A>>, fn: (value: A) => B): Record<string, B> {
+export function mapValues<A, B>(
+  record: Readonly<Record<string, A>>,
+  fn: (value: A) => B,
+): Record<string, B> {
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, fn(value)]));
 }

@@ -1,11 +1,15 @@
 /** Between typed arrays, dense and row-major, and GPU memory with its rows padded to four. */
-import { BYTES, decodeHalf, encodeHalf, type DType } from "./dtype.ts";
+import { BYTES, type DType, decodeHalf, encodeHalf } from "./dtype.ts";
 import { channels, numel, pitch, rows, type Shape, vectors } from "./shape.ts";
 
 export type HostArray = Float32Array | Int32Array;
 
 /** The bytes of `data` as a storage of `dtype` holds them. */
-export function encode(data: ArrayLike<number>, shape: Shape, dtype: DType): Uint8Array<ArrayBuffer> {
+export function encode(
+  data: ArrayLike<number>,
+  shape: Shape,
+  dtype: DType,
+): Uint8Array<ArrayBuffer> {
   const padded = spread(data, shape);
   if (dtype === "f16") return bytesOf(encodeHalf(padded));
   return bytesOf(dtype === "i32" ? Int32Array.from(padded) : Float32Array.from(padded));

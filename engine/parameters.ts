@@ -13,7 +13,9 @@ export class Weights {
 
   /** `root` names the part in messages ("unet"); the file's own names do not carry it. */
   static of(root: string, tensors: ReadonlyMap<string, StoredTensor>): Weights {
-    const sources = [...tensors].map(([name, tensor]) => [name, sourceOf(`${root}.${name}`, tensor)] as const);
+    const sources = [...tensors].map(
+      ([name, tensor]) => [name, sourceOf(`${root}.${name}`, tensor)] as const,
+    );
     return new Weights(root, "", new Map(sources));
   }
 
@@ -47,9 +49,13 @@ export class Weights {
   tensor(key: string): Tensor {
     const found = this.optional(key);
     if (found) return found;
-    throw new DiffusionError("WEIGHTS_MISMATCH", `the checkpoint has no tensor ${this.path}.${key}`, {
-      hint: "Is this the right kind of checkpoint? `wgsl-diffusion inspect` lists what is in it.",
-    });
+    throw new DiffusionError(
+      "WEIGHTS_MISMATCH",
+      `the checkpoint has no tensor ${this.path}.${key}`,
+      {
+        hint: "Is this the right kind of checkpoint? `wgsl-diffusion inspect` lists what is in it.",
+      },
+    );
   }
 
   optional(key: string): Tensor | undefined {
@@ -61,7 +67,10 @@ export class Weights {
 function sourceOf(name: string, stored: StoredTensor): ParameterSource {
   const type = TYPES[stored.dtype];
   if (!type) {
-    throw new DiffusionError("WEIGHTS_DTYPE", `${name} is stored as ${stored.dtype}; weights may be F32, F16 or BF16`);
+    throw new DiffusionError(
+      "WEIGHTS_DTYPE",
+      `${name} is stored as ${stored.dtype}; weights may be F32, F16 or BF16`,
+    );
   }
   return { name, type, shape: stored.shape, read: (offset, length) => stored.read(offset, length) };
 }

@@ -3,36 +3,15 @@
  * The same list of dispatches runs in three modes: `run` (one pass), `profile` (a timestamp round
  * each dispatch), `trace` (every result read back, named).
  */
-import { dimsBytes, type OperandTypes } from "../shaders/assemble.ts";
 import type { Device } from "./device.ts";
 import { DiffusionError } from "./errors.ts";
-import { mapValues, type Outputs } from "./graph.ts";
 import { decode, encode, type HostArray } from "./host.ts";
 import type { Dispatch, Storage } from "./lower/lowering.ts";
-import { place, storageBytes } from "./memory.ts";
-import { type LowerOptions, lower, type Place, type Program } from "./program.ts";
+import { storageBytes } from "./memory.ts";
+import type { Place, Program } from "./program.ts";
 import type { Shape } from "./shape.ts";
-import { verify } from "./verify.ts";
-import { WeightCache } from "./weights.ts";
-
-export interface CompileOptions extends LowerOptions {
-  readonly label?: string;
-  /** Where weights are kept; give the same one to all plans of a model. */
-  readonly weights?: WeightCache;
-  /** Buffers of other plans to use as inputs of this one, without a copy. */
-  readonly bind?: Readonly<Record<string, GPUBuffer>>;
-  /** Input -> output whose value it takes over after each run: state that goes on from run to run. */
-  readonly carry?: Readonly<Record<string, string>>;
-  /** Told as pipelines get ready. */
-  readonly onProgress?: (done: number, total: number) => void;
-}
-
-interface Step {
-  readonly dispatch: Dispatch;
-  readonly pipeline: GPUComputePipeline;
-  readonly group: GPUBindGroup;
-  readonly workgroups: readonly [number, number, number];
-}
+import { encodeStep, type Step, submit } from "./steps.ts";
+import type { WeightCache } from "./weights.ts";
 
 /** One dispatch in a profile. */
 export interface Timing {
@@ -50,163 +29,6 @@ export interface Traced {
   readonly op: string;
   readonly shape: Shape;
   readonly data: HostArray;
-}
-
-/** Lowers, places, verifies and builds the graph of `outputs`. Throws SHAPE, LIMIT, GPU_OOM, GPU_VALIDATION, WEIGHTS_…. */
-export async function compile(device: Device, outputs: Outputs, options: CompileOptions = {}): Promise<Plan> {
-  const program = lower(outputs, device.target, options);
-  const placement = place(program);
-  verify(program, placement);
-  checkLimits(program, device);
-  const label = options.label ?? "plan";
-  const scratch = placement.buffers.map((bytes, i) => device.createBuffer(`${label} ${i}`, bytes));
-  const owned = [...scratch];
-  const buffers = new Map<number, GPUBuffer>();
-  for (const [id, index] of placement.bufferOf) buffers.set(id, scratch[index]!);
-  const ownWeights = options.weights ? undefined : new WeightCache(device);
-  const cache = options.weights ?? ownWeights!;
-  try {
-    const pipelines = compilePipelines(device, program, options.onProgress);
-    pipelines.catch(() => undefined);
-    for (const storage of program.storages) {
-      if (storage.kind === "scratch") continue;
-      if (storage.kind === "weight") {
-        buffers.set(storage.id, await cache.get(storage.tensor!));
-        continue;
-      }
-      const bound = options.bind?.[storage.tensor?.attrs["name"] as string];
-      const buffer = bound ?? device.createBuffer(storage.name, storageBytes(storage));
-      if (!bound) owned.push(buffer);
-      buffers.set(storage.id, buffer);
-      if (storage.kind === "data") {
-        const { shape, dtype, attrs } = storage.tensor!;
-        device.gpu.queue.writeBuffer(buffer, 0, encode(attrs["data"] as ArrayLike<number>, shape, dtype));
-      }
-    }
-    const ready = await pipelines;
-    device.check();
-    const steps = makeSteps(device, program, ready, buffers, (buffer) => owned.push(buffer));
-    return new Plan(device, program, steps, buffers, owned, ownWeights, options.carry ?? {});
-  } catch (error) {
-    for (const buffer of owned) device.destroyBuffer(buffer);
-    await ownWeights?.destroy();
-    throw error;
-  }
-}
-
-/** Runs a program once with given parameter buffers and keeps the buffer of one result only. */
-export async function runOnce(
-  device: Device,
-  program: Program,
-  staged: ReadonlyMap<number, GPUBuffer>,
-  result: Storage,
-): Promise<GPUBuffer> {
-  const given = staged.get(result.id);
-  if (given) return given;
-  const placement = place(program);
-  verify(program, placement);
-  const scratch = placement.buffers.map((bytes) => device.createBuffer(result.name, bytes));
-  const buffers = new Map(staged);
-  for (const [id, index] of placement.bufferOf) buffers.set(id, scratch[index]!);
-  const pipelines = await compilePipelines(device, program);
-  const uniforms: GPUBuffer[] = [];
-  const steps = makeSteps(device, program, pipelines, buffers, (buffer) => uniforms.push(buffer));
-  submit(device, steps);
-  await device.gpu.queue.onSubmittedWorkDone();
-  for (const buffer of uniforms) device.destroyBuffer(buffer);
-  device.check();
-  const kept = buffers.get(result.id)!;
-  for (const buffer of scratch) if (buffer !== kept) device.destroyBuffer(buffer);
-  return kept;
-}
-
-async function compilePipelines(
-  device: Device,
-  program: Program,
-  onProgress?: (done: number, total: number) => void,
-): Promise<GPUComputePipeline[]> {
-  let done = 0;
-  return Promise.all(
-    program.dispatches.map(async ({ kernel, params, operands }) => {
-      const pipeline = await device.pipeline(kernel, params, mapValues(operands, ({ type }) => type) as OperandTypes);
-      onProgress?.(++done, program.dispatches.length);
-      return pipeline;
-    }),
-  );
-}
-
-/** The dispatches with their bind groups; `own` is told of the buffer that they share for their dims. */
-function makeSteps(
-  device: Device,
-  program: Program,
-  pipelines: readonly GPUComputePipeline[],
-  buffers: ReadonlyMap<number, GPUBuffer>,
-  own: (buffer: GPUBuffer) => void,
-): Step[] {
-  const dims = device.target.bake ? undefined : uniformBuffer(device, program, own);
-  return program.dispatches.map((dispatch, i) => {
-    const { kernel, params, operands, label } = dispatch;
-    const entries: GPUBindGroupEntry[] = kernel.operands.flatMap(({ name }, binding) => {
-      const storage = operands[name];
-      if (!storage) return [];
-      return [{ binding, resource: { buffer: buffers.get(storage.id)!, size: storageBytes(storage) } }];
-    });
-    const slice = dims?.slices[i];
-    if (dims && slice) entries.push({ binding: kernel.operands.length, resource: { buffer: dims.buffer, ...slice } });
-    const layout = pipelines[i]!.getBindGroupLayout(0);
-    const group = device.gpu.createBindGroup({ label, layout, entries });
-    return { dispatch, pipeline: pipelines[i]!, group, workgroups: kernel.workgroups(params) };
-  });
-}
-
-/** One uniform buffer with the dims of every dispatch, each on a border that WebGPU allows. */
-function uniformBuffer(device: Device, program: Program, own: (buffer: GPUBuffer) => void) {
-  const align = device.gpu.limits.minUniformBufferOffsetAlignment;
-  let end = 0;
-  const slices = program.dispatches.map(({ kernel, params }) => {
-    const bytes = dimsBytes(kernel, params);
-    if (bytes.length === 0) return undefined;
-    const offset = end;
-    end += Math.ceil(bytes.length / align) * align;
-    return { bytes, offset, size: Math.ceil(bytes.length / 16) * 16 };
-  });
-  if (end === 0) return undefined;
-  const { UNIFORM, COPY_DST } = GPUBufferUsage;
-  const buffer = device.createBuffer("dims", end, UNIFORM | COPY_DST);
-  own(buffer);
-  for (const slice of slices) if (slice) device.gpu.queue.writeBuffer(buffer, slice.offset, slice.bytes);
-  return { buffer, slices: slices.map((slice) => slice && { offset: slice.offset, size: slice.size }) };
-}
-
-function encodeStep(pass: GPUComputePassEncoder, { pipeline, group, workgroups }: Step): void {
-  pass.setPipeline(pipeline);
-  pass.setBindGroup(0, group);
-  pass.dispatchWorkgroups(...workgroups);
-}
-
-function submit(
-  device: Device,
-  steps: readonly Step[],
-  after?: (encoder: GPUCommandEncoder) => void,
-): void {
-  const encoder = device.gpu.createCommandEncoder();
-  const pass = encoder.beginComputePass();
-  for (const step of steps) encodeStep(pass, step);
-  pass.end();
-  after?.(encoder);
-  device.gpu.queue.submit([encoder.finish()]);
-}
-
-function checkLimits(program: Program, device: Device): void {
-  for (const storage of program.storages) {
-    const bytes = storageBytes(storage);
-    if (bytes <= device.target.maxBindingSize) continue;
-    throw new DiffusionError(
-      "LIMIT",
-      `${storage.name} needs a binding of ${bytes} bytes, maxStorageBufferBindingSize is ${device.target.maxBindingSize}`,
-      { hint: "Use --dtype f16 or a smaller picture." },
-    );
-  }
 }
 
 /** Owns its buffers: `destroy()` frees them (weights belong to their cache). */
@@ -283,7 +105,11 @@ export class Plan {
     const ends: number[] = [];
     for (const storage of storages) ends.push((ends.at(-1) ?? 0) + storageBytes(storage));
     const { MAP_READ, COPY_DST } = GPUBufferUsage;
-    const staging = gpu.createBuffer({ label: "read-back", size: ends.at(-1)!, usage: MAP_READ | COPY_DST });
+    const staging = gpu.createBuffer({
+      label: "read-back",
+      size: ends.at(-1)!,
+      usage: MAP_READ | COPY_DST,
+    });
     const encoder = gpu.createCommandEncoder();
     storages.forEach((storage, i) => {
       const size = storageBytes(storage);
@@ -307,7 +133,10 @@ export class Plan {
   async profile(): Promise<Timing[]> {
     const { gpu } = this.device;
     if (!gpu.features.has("timestamp-query")) {
-      throw new DiffusionError("FEATURE_MISSING", "The adapter has no timestamp-query: nothing can be timed.");
+      throw new DiffusionError(
+        "FEATURE_MISSING",
+        "The adapter has no timestamp-query: nothing can be timed.",
+      );
     }
     const timings: Timing[] = [];
     // A query set holds 4,096 timestamps at the most.
@@ -321,11 +150,21 @@ export class Plan {
     const { gpu } = this.device;
     const count = 2 * steps.length;
     const querySet = gpu.createQuerySet({ type: "timestamp", count });
-    const resolved = gpu.createBuffer({ size: 8 * count, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
-    const staging = gpu.createBuffer({ size: 8 * count, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const resolved = gpu.createBuffer({
+      size: 8 * count,
+      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+    });
+    const staging = gpu.createBuffer({
+      size: 8 * count,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
     const encoder = gpu.createCommandEncoder();
     steps.forEach((step, i) => {
-      const timestampWrites = { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 };
+      const timestampWrites = {
+        querySet,
+        beginningOfPassWriteIndex: 2 * i,
+        endOfPassWriteIndex: 2 * i + 1,
+      };
       const pass = encoder.beginComputePass({ timestampWrites });
       encodeStep(pass, step);
       pass.end();

@@ -10,7 +10,16 @@ import { fuse } from "./fuse.ts";
 import { mapValues, type Outputs, reachable, standIn, withInputs } from "./graph.ts";
 import { LOWERINGS } from "./lower/index.ts";
 import type { Dispatch, Emitter, Storage, Target, View } from "./lower/lowering.ts";
-import { channels, denseStrides, numel, pitch, rows, type Shape, strides, vectors } from "./shape.ts";
+import {
+  channels,
+  denseStrides,
+  numel,
+  pitch,
+  rows,
+  type Shape,
+  strides,
+  vectors,
+} from "./shape.ts";
 import type { ParameterSource, Tensor } from "./tensor.ts";
 
 export interface Program {
@@ -80,7 +89,7 @@ function usedAsStored(t: Tensor): boolean {
 }
 
 function weightType(t: Tensor): StoredType {
-  return usedAsStored(t) ? (t.attrs["source"] as ParameterSource).type : t.dtype;
+  return usedAsStored(t) ? (t.attrs.source as ParameterSource).type : t.dtype;
 }
 
 const LEAVES = new Set(["parameter", "data", "input"]);
@@ -107,7 +116,7 @@ class Builder implements Emitter {
     const inputs = order.filter((t) => t.op === "input");
     return {
       outputs: mapValues(outputs, place),
-      inputs: Object.fromEntries(inputs.map((t) => [t.attrs["name"] as string, place(t)])),
+      inputs: Object.fromEntries(inputs.map((t) => [t.attrs.name as string, place(t)])),
       dispatches: this.#dispatches,
       storages: this.#storages,
     };
@@ -124,7 +133,7 @@ class Builder implements Emitter {
   }
 
   view(t: Tensor): View {
-    const x = t.inputs["x"];
+    const x = t.inputs.x;
     const { axis, start } = t.attrs as { axis?: number; start?: number };
     const inPlace =
       t.op === "slice" &&
@@ -161,7 +170,10 @@ class Builder implements Emitter {
     const present = Object.entries(operands).filter(([, storage]) => storage !== undefined);
     const missing = kernel.operands.filter((o) => !o.optional && operands[o.name] === undefined);
     if (missing.length > 0) {
-      throw new DiffusionError("INTERNAL", `${kernel.name} (${label}) lacks its operand ${missing[0]!.name}`);
+      throw new DiffusionError(
+        "INTERNAL",
+        `${kernel.name} (${label}) lacks its operand ${missing[0]!.name}`,
+      );
     }
     const given = Object.fromEntries(present) as Record<string, Storage>;
     this.#dispatches.push({ kernel, params, operands: given, label });
@@ -187,7 +199,7 @@ class Builder implements Emitter {
   }
 
   #raw(t: Tensor): Storage {
-    const source = t.attrs["source"] as ParameterSource;
+    const source = t.attrs.source as ParameterSource;
     return this.#storage("parameter", source.type, Math.ceil(numel(t.shape) / 4), t.label, t);
   }
 
@@ -197,7 +209,13 @@ class Builder implements Emitter {
     return storage;
   }
 
-  #storage(kind: Storage["kind"], type: StoredType, count: number, name: string, tensor?: Tensor): Storage {
+  #storage(
+    kind: Storage["kind"],
+    type: StoredType,
+    count: number,
+    name: string,
+    tensor?: Tensor,
+  ): Storage {
     const id = this.#storages.length;
     const storage = { id, kind, type, vectors: count, name, ...(tensor ? { tensor } : {}) };
     this.#storages.push(storage);

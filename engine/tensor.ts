@@ -95,7 +95,7 @@ export function parameter(source: ParameterSource): Tensor {
 /** Rows from..to-1 (along axis 0) of a parameter; only their bytes are read. */
 export function parameterRows(whole: Tensor, from: number, to: number): Tensor {
   const shape = whole.shape.with(0, to - from);
-  const attrs = { ...whole.attrs, from: from + ((whole.attrs["from"] as number) ?? 0) };
+  const attrs = { ...whole.attrs, from: from + ((whole.attrs.from as number) ?? 0) };
   return createTensor("parameter", shape, whole.dtype, {}, attrs, `${whole.label}[${from}:${to}]`);
 }
 

@@ -33,11 +33,13 @@ export function verify(program: Program, { buffers, bufferOf }: Placement): void
       if (storage.kind !== "scratch" || buffer === undefined) {
         throw fault(`${where} writes ${storage.name}, which is no scratch storage`);
       }
-      if (buffers[buffer]! < storageBytes(storage)) throw fault(`${where}: ${storage.name} is larger than its buffer`);
+      if (buffers[buffer]! < storageBytes(storage))
+        throw fault(`${where}: ${storage.name} is larger than its buffer`);
       holds[buffer] = storage;
     }
   });
-  for (const [name, { storage }] of Object.entries(program.outputs)) check(storage, `output ${name}`);
+  for (const [name, { storage }] of Object.entries(program.outputs))
+    check(storage, `output ${name}`);
 }
 
 function accesses({ kernel, operands }: Dispatch): { read: Storage[]; written: Storage[] } {

@@ -5,11 +5,13 @@
  */
 import type { Device } from "./device.ts";
 import { BYTES } from "./dtype.ts";
-import { storageBytes } from "./memory.ts";
-import { lowerWeight } from "./program.ts";
+import type { Storage } from "./lower/lowering.ts";
+import { place, storageBytes } from "./memory.ts";
+import { lowerWeight, type Program } from "./program.ts";
 import { numel } from "./shape.ts";
+import { compilePipelines, makeSteps, submit } from "./steps.ts";
 import type { ParameterSource, Tensor } from "./tensor.ts";
-import { runOnce } from "./plan.ts";
+import { verify } from "./verify.ts";
 
 /** Largest piece that is read and uploaded at a time. */
 const PIECE = 32 * 1024 * 1024;
@@ -33,6 +35,8 @@ export class WeightCache {
       buffer = this.#turn.then(() => this.#load(weight));
       this.#turn = buffer.catch(() => undefined);
       this.#buffers.set(key, buffer);
+      // What failed once (an abort, a full GPU) may be tried again.
+      buffer.catch(() => this.#buffers.delete(key));
     }
     return buffer;
   }
@@ -58,7 +62,7 @@ export class WeightCache {
         staged.set(storage.id, buffer);
         await upload(this.#device, buffer, storage.tensor!);
       }
-      const result = await runOnce(this.#device, program, staged, program.outputs["weight"]!.storage);
+      const result = await runOnce(this.#device, program, staged, program.outputs.weight!.storage);
       for (const [id, buffer] of staged) if (buffer === result) staged.delete(id);
       return result;
     } finally {
@@ -95,4 +99,30 @@ function fourAligned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const padded = new Uint8Array(Math.ceil(bytes.byteLength / 4) * 4);
   padded.set(bytes);
   return padded;
+}
+
+/** Runs a program once with given parameter buffers and keeps the buffer of one result only. */
+async function runOnce(
+  device: Device,
+  program: Program,
+  staged: ReadonlyMap<number, GPUBuffer>,
+  result: Storage,
+): Promise<GPUBuffer> {
+  const given = staged.get(result.id);
+  if (given) return given;
+  const placement = place(program);
+  verify(program, placement);
+  const scratch = placement.buffers.map((bytes) => device.createBuffer(result.name, bytes));
+  const buffers = new Map(staged);
+  for (const [id, index] of placement.bufferOf) buffers.set(id, scratch[index]!);
+  const pipelines = await compilePipelines(device, program);
+  const uniforms: GPUBuffer[] = [];
+  const steps = makeSteps(device, program, pipelines, buffers, (buffer) => uniforms.push(buffer));
+  submit(device, steps);
+  await device.gpu.queue.onSubmittedWorkDone();
+  for (const buffer of uniforms) device.destroyBuffer(buffer);
+  device.check();
+  const kept = buffers.get(result.id)!;
+  for (const buffer of scratch) if (buffer !== kept) device.destroyBuffer(buffer);
+  return kept;
 }

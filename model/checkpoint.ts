@@ -32,7 +32,10 @@ export async function openCheckpoint(
   folder: ModelFolder,
   onProgress: (event: LoadEvent) => void = () => undefined,
 ): Promise<Checkpoint> {
-  const part = async <Config>(name: string, from: { config: Config; tensors(): Promise<Tensors> }) => {
+  const part = async <Config>(
+    name: string,
+    from: { config: Config; tensors(): Promise<Tensors> },
+  ) => {
     const tensors = counted(await from.tensors(), name, onProgress);
     return { config: from.config, weights: Weights.of(name, tensors) };
   };

@@ -1,5 +1,14 @@
 /** The CLIP text transformer (Radford et al. 2021), as SD2 uses OpenCLIP's ViT-H/14 without its last layer. */
-import { add, cast, type DType, embedding, gelu, slice, split, type Tensor } from "../engine/index.ts";
+import {
+  add,
+  cast,
+  type DType,
+  embedding,
+  gelu,
+  slice,
+  split,
+  type Tensor,
+} from "../engine/index.ts";
 import { layer } from "../engine/parameters.ts";
 import type { TextConfig } from "./config.ts";
 import { attend, dense, joined, normalize } from "./layers.ts";
@@ -24,7 +33,11 @@ export const embed = layer((w, ids: Tensor, dtype: DType): Tensor => {
 
 /** CLIPEncoderLayer: x + attention(norm1 x), then x + mlp(norm2 x). x [B, N, C]. */
 export const textLayer = layer((w, config: TextConfig, x: Tensor): Tensor => {
-  const attended = causalAttention(w.at("self_attn"), config, normalize(w.at("layer_norm1"), x, config.layerNormEps));
+  const attended = causalAttention(
+    w.at("self_attn"),
+    config,
+    normalize(w.at("layer_norm1"), x, config.layerNormEps),
+  );
   const h = add(attended, x);
   return add(mlp(w.at("mlp"), config, normalize(w.at("layer_norm2"), h, config.layerNormEps)), h);
 });
@@ -37,7 +50,7 @@ export const causalAttention = layer((w, config: TextConfig, x: Tensor): Tensor 
 });
 
 /** Up, activation, down. x [B, N, C]. */
-export const mlp = layer((w, config: TextConfig, x: Tensor): Tensor =>
-  dense(w.at("fc2"), gelu(dense(w.at("fc1"), x), { approximate: config.geluApproximate })),
+export const mlp = layer(
+  (w, config: TextConfig, x: Tensor): Tensor =>
+    dense(w.at("fc2"), gelu(dense(w.at("fc1"), x), { approximate: config.geluApproximate })),
 );
-

@@ -1,5 +1,14 @@
 /** From the final state to bytes: one picture's latents, the VAE, RGBA. */
-import { cast, custom, embedding, input, mul, reshape, type DType, type Tensor } from "../engine/index.ts";
+import {
+  cast,
+  custom,
+  type DType,
+  embedding,
+  input,
+  mul,
+  reshape,
+  type Tensor,
+} from "../engine/index.ts";
 import type { Weights } from "../engine/parameters.ts";
 import { STATE_PLANES } from "../shaders/sampler-step.ts";
 import { status } from "../shaders/status.ts";

@@ -2,18 +2,12 @@
  * The denoising loop as graphs: the UNet, guidance and one row of the sampler's table are one plan, which
  * runs once per step on a state that stays on the GPU. All that the host writes is the step's number.
  */
-import { modelInput } from "../shaders/model-input.ts";
-import { STATE_PLANES, samplerStep, TABLE_COLUMNS } from "../shaders/sampler-step.ts";
-import {
-  cast,
-  custom,
-  type DType,
-  embedding,
-  input,
-  type Tensor,
-} from "../engine/index.ts";
+
+import { cast, custom, type DType, embedding, input, type Tensor } from "../engine/index.ts";
 import type { Weights } from "../engine/parameters.ts";
 import type { Sampler } from "../sampler/index.ts";
+import { modelInput } from "../shaders/model-input.ts";
+import { STATE_PLANES, samplerStep, TABLE_COLUMNS } from "../shaders/sampler-step.ts";
 import type { UnetConfig } from "./config.ts";
 import { textProjections, timeProjections, unet } from "./unet.ts";
 
@@ -73,7 +67,16 @@ export function coefficientTable(sampler: Sampler, guidanceScale: number): Float
   const table = new Float32Array(sampler.rows.length * TABLE_COLUMNS);
   sampler.rows.forEach((row, i) => {
     const store = row.store ? [row.store.slot, row.store.add ? 1 : 0] : [-1, 0];
-    const values = [row.inputScale, row.x, row.kept, row.output, ...row.history, row.keep ? 1 : 0, ...store, guidanceScale];
+    const values = [
+      row.inputScale,
+      row.x,
+      row.kept,
+      row.output,
+      ...row.history,
+      row.keep ? 1 : 0,
+      ...store,
+      guidanceScale,
+    ];
     table.set(values, i * TABLE_COLUMNS);
   });
   return table;

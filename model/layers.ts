@@ -58,14 +58,17 @@ export const resnet = layer((w, x: Tensor, norm: Norm, time?: Tensor): Tensor =>
 });
 
 /** Downsample2D: a 3x3 convolution at every second pixel. */
-export const downsample = layer((w, x: Tensor, padding: number | Padding): Tensor =>
-  conv(w.at("conv"), x, { stride: 2, padding }),
+export const downsample = layer(
+  (w, x: Tensor, padding: number | Padding): Tensor =>
+    conv(w.at("conv"), x, { stride: 2, padding }),
 );
 
 /** Upsample2D: nearest neighbour to the given size (twice, if none is given), then a 3x3 convolution. */
 export const upsample = layer((w, x: Tensor, size?: readonly [number, number]): Tensor => {
   const [, height, width] = x.shape as [number, number, number, number];
-  return conv(w.at("conv"), interpolate(x, { size: size ?? [2 * height, 2 * width] }), { padding: 1 });
+  return conv(w.at("conv"), interpolate(x, { size: size ?? [2 * height, 2 * width] }), {
+    padding: 1,
+  });
 });
 
 /** Attention of x on itself; the three projections are one product. x [B, N, C]. */
@@ -81,7 +84,9 @@ export const crossAttention = layer((w, x: Tensor, keysValues: Tensor, heads: nu
 });
 
 /** What cross-attention needs of the text, side by side: it depends on the prompt alone. [B, M, 2C]. */
-export const keysAndValues = layer((w, context: Tensor): Tensor => joined(w, context, ["to_k", "to_v"]));
+export const keysAndValues = layer(
+  (w, context: Tensor): Tensor => joined(w, context, ["to_k", "to_v"]),
+);
 
 /** Several projections of the same x as one, their results side by side. */
 export function joined(w: Weights, x: Tensor, names: readonly string[]): Tensor {
@@ -91,7 +96,9 @@ export function joined(w: Weights, x: Tensor, names: readonly string[]): Tensor 
 }
 
 /** GEGLU feed-forward: (x·W₁ + b₁) · gelu(x·W₂ + b₂), then back to C (Shazeer 2020, eq. 6). */
-export const feedForward = layer((w, x: Tensor): Tensor => dense(w.at("net.2"), geglu(w.at("net.0"), x)));
+export const feedForward = layer(
+  (w, x: Tensor): Tensor => dense(w.at("net.2"), geglu(w.at("net.0"), x)),
+);
 
 /** The gated half of `feedForward`. x [B, N, C] -> [B, N, 4C]. */
 export const geglu = layer((w, x: Tensor): Tensor => {

@@ -59,7 +59,14 @@ export async function compilePlans(
     const timeOutputs = timeGraph(unet.weights, cast(sinusoids, dtype));
     const times = keep(await compile(device, timeOutputs, { label: "times", weights }));
 
-    const stepSizes = { latents, evaluations, repeats, dtype, text: promptOutputs, times: timeOutputs.times };
+    const stepSizes = {
+      latents,
+      evaluations,
+      repeats,
+      dtype,
+      text: promptOutputs,
+      times: timeOutputs.times,
+    };
     const bind = {
       times: times.buffer("times"),
       ...Object.fromEntries(Object.keys(promptOutputs).map((path) => [path, prompt.buffer(path)])),
@@ -92,6 +99,11 @@ export function compileDecoder(
 function perPicture(context: Tensor, batch: number): Tensor {
   if (batch === 1) return context;
   const [halves, tokens, channels] = context.shape as [number, number, number];
-  const each = expand(reshape(context, [halves, 1, tokens, channels]), [halves, batch, tokens, channels]);
+  const each = expand(reshape(context, [halves, 1, tokens, channels]), [
+    halves,
+    batch,
+    tokens,
+    channels,
+  ]);
   return reshape(each, [halves * batch, tokens, channels]);
 }

@@ -1,7 +1,7 @@
 /** Stable Diffusion: a checkpoint on a device, and the way from a prompt to a picture. */
 import { openFolder } from "#folder";
-import { type Device, type DType, openDevice, type Plan, WeightCache } from "../engine/index.ts";
 import { DiffusionError } from "../engine/errors.ts";
+import { type Device, type DType, openDevice, type Plan, WeightCache } from "../engine/index.ts";
 import { createTorchGenerator } from "../engine/random.ts";
 import { createSampler, type Sampler, SamplerError } from "../sampler/index.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
@@ -39,7 +39,10 @@ export class StableDiffusion implements ImagePipeline {
    * `directory` is a diffusers folder. Throws WEIGHTS_…, CONFIG, TOKENIZER, SCHEDULER, and what
    * `openDevice` throws; with `strict`, FEATURE_MISSING where it would warn.
    */
-  static async fromPretrained(directory: string, options: LoadOptions = {}): Promise<StableDiffusion> {
+  static async fromPretrained(
+    directory: string,
+    options: LoadOptions = {},
+  ): Promise<StableDiffusion> {
     options.signal?.throwIfAborted();
     const folder = await openFolder(directory);
     let device: Device | undefined;
@@ -83,13 +86,20 @@ export class StableDiffusion implements ImagePipeline {
     const clock = stopwatch();
     const resolved = validateRequest(request, this.#defaults());
     if (resolved.guidanceRescale !== 0) {
-      throw new DiffusionError("BAD_REQUEST", "guidanceRescale is not in this version", { hint: "Leave it out." });
+      throw new DiffusionError("BAD_REQUEST", "guidanceRescale is not in this version", {
+        hint: "Leave it out.",
+      });
     }
     const sampler = this.#sampler(resolved);
     const { ids, warnings } = this.#tokenize(resolved);
     request.signal?.throwIfAborted();
     const latents = this.#latentShape(resolved);
-    const sizes = { latents, evaluations: sampler.rows.length, repeats: repeats(resolved), tokens: ids.tokens };
+    const sizes = {
+      latents,
+      evaluations: sampler.rows.length,
+      repeats: repeats(resolved),
+      tokens: ids.tokens,
+    };
     const plans = await this.#compile(sizes);
     clock.lap("load");
     this.#start(plans, resolved, sampler, latents, ids.values);
@@ -97,12 +107,15 @@ export class StableDiffusion implements ImagePipeline {
     clock.lap("encode");
     await this.#steps(plans.step, sampler, request);
     clock.lap("steps");
-    const images = request.output === "latent" ? [] : await this.#decode(plans, latents, request.signal);
+    const images =
+      request.output === "latent" ? [] : await this.#decode(plans, latents, request.signal);
     const state = request.output === "latent" ? await finiteState(plans.step, latents) : undefined;
     clock.lap("decode");
     return {
       images,
-      ...(state ? { latents: { data: latentsOf(state, latents), shape: torchShape(latents) } } : {}),
+      ...(state
+        ? { latents: { data: latentsOf(state, latents), shape: torchShape(latents) } }
+        : {}),
       seed: resolved.seed,
       warnings,
       timings: clock.times(),
@@ -112,9 +125,12 @@ export class StableDiffusion implements ImagePipeline {
   }
 
   #begin(): void {
-    if (this.#state === "disposed") throw new DiffusionError("DISPOSED", "this pipeline was disposed of");
+    if (this.#state === "disposed")
+      throw new DiffusionError("DISPOSED", "this pipeline was disposed of");
     if (this.#state === "busy") {
-      throw new DiffusionError("BUSY", "this pipeline is painting already", { hint: "Await the first call, or load a second pipeline." });
+      throw new DiffusionError("BUSY", "this pipeline is painting already", {
+        hint: "Await the first call, or load a second pipeline.",
+      });
     }
     this.#state = "busy";
   }
@@ -143,14 +159,22 @@ export class StableDiffusion implements ImagePipeline {
     const encodings = texts.map((text) => tokenizer.encode(text, tokens));
     const warnings = encodings
       .filter(({ truncated }) => truncated)
-      .map(({ truncated }) => `the prompt is longer than ${tokens} tokens; this part of it is ignored: ${JSON.stringify(truncated)}`);
+      .map(
+        ({ truncated }) =>
+          `the prompt is longer than ${tokens} tokens; this part of it is ignored: ${JSON.stringify(truncated)}`,
+      );
     if (this.#strict && warnings[0]) throw new DiffusionError("BAD_REQUEST", warnings[0]);
     return { ids: { tokens, values: encodings.flatMap(({ ids }) => [...ids]) }, warnings };
   }
 
   #latentShape({ numImages, width, height }: ResolvedRequest): LatentShape {
     const { factor, unet } = this.#checkpoint;
-    return { batch: numImages, height: height / factor, width: width / factor, channels: unet.config.outChannels };
+    return {
+      batch: numImages,
+      height: height / factor,
+      width: width / factor,
+      channels: unet.config.outChannels,
+    };
   }
 
   /** The plans for these sizes; those of other sizes are freed first. */
@@ -158,7 +182,13 @@ export class StableDiffusion implements ImagePipeline {
     const key = JSON.stringify(sizes);
     if (this.#plans?.key === key) return this.#plans.plans;
     await this.#freePlans();
-    const plans = await compilePlans(this.#device, this.#weights, this.#checkpoint, this.dtype, sizes);
+    const plans = await compilePlans(
+      this.#device,
+      this.#weights,
+      this.#checkpoint,
+      this.dtype,
+      sizes,
+    );
     this.#plans = { key, plans };
     return plans;
   }
@@ -171,11 +201,25 @@ export class StableDiffusion implements ImagePipeline {
   }
 
   /** Writes all that a run starts from, and submits what precedes the loop. */
-  #start(plans: Plans, request: ResolvedRequest, sampler: Sampler, latents: LatentShape, ids: number[]): void {
-    const noise = createTorchGenerator(request.seed).randn(latents.batch * latents.channels * latents.height * latents.width);
+  #start(
+    plans: Plans,
+    request: ResolvedRequest,
+    sampler: Sampler,
+    latents: LatentShape,
+    ids: number[],
+  ): void {
+    const noise = createTorchGenerator(request.seed).randn(
+      latents.batch * latents.channels * latents.height * latents.width,
+    );
     const { config } = this.#checkpoint.unet;
     plans.prompt.write("ids", ids);
-    plans.times.write("sinusoids", timestepEmbedding(sampler.rows.map(({ timestep }) => timestep), config));
+    plans.times.write(
+      "sinusoids",
+      timestepEmbedding(
+        sampler.rows.map(({ timestep }) => timestep),
+        config,
+      ),
+    );
     plans.step.write("state", initialState(noise, latents, sampler.initNoiseSigma));
     plans.step.write("table", coefficientTable(sampler, request.guidanceScale));
     plans.prompt.run();
@@ -191,7 +235,13 @@ export class StableDiffusion implements ImagePipeline {
       const elapsedMs = performance.now() - started;
       const steps = sampler.rows.length;
       const { timestep } = sampler.rows[done - 1]!;
-      onStep?.({ step: done, steps, timestep, elapsedMs, etaMs: (elapsedMs / done) * (steps - done) });
+      onStep?.({
+        step: done,
+        steps,
+        timestep,
+        elapsedMs,
+        etaMs: (elapsedMs / done) * (steps - done),
+      });
     };
     for (let i = 0; i < sampler.rows.length; i++) {
       signal?.throwIfAborted();
@@ -206,7 +256,11 @@ export class StableDiffusion implements ImagePipeline {
     signal?.throwIfAborted();
   }
 
-  async #decode(plans: Plans, latents: LatentShape, signal: AbortSignal | undefined): Promise<RgbaImage[]> {
+  async #decode(
+    plans: Plans,
+    latents: LatentShape,
+    signal: AbortSignal | undefined,
+  ): Promise<RgbaImage[]> {
     const { factor } = this.#checkpoint;
     this.#decoder ??= await compileDecoder(
       this.#device,
@@ -254,9 +308,18 @@ function torchShape({ batch, channels, height, width }: LatentShape): number[] {
 }
 
 /** RGBA bytes, if every pixel is a number: a pixel that is not finite has alpha 0. */
-function picture(words: Int32Array, firstBad: number, latents: LatentShape, factor: number): RgbaImage {
+function picture(
+  words: Int32Array,
+  firstBad: number,
+  latents: LatentShape,
+  factor: number,
+): RgbaImage {
   if (firstBad > 0) throw nonFinite(`the latents are not finite after step ${firstBad}`);
-  const data = new Uint8ClampedArray(words.buffer as ArrayBuffer, words.byteOffset, words.byteLength);
+  const data = new Uint8ClampedArray(
+    words.buffer as ArrayBuffer,
+    words.byteOffset,
+    words.byteLength,
+  );
   for (let i = 3; i < data.length; i += 4) {
     if (data[i] === 0) throw nonFinite("the VAE decoder put out pixels that are not finite");
   }
@@ -269,7 +332,10 @@ async function finiteState(step: Plan, latents: LatentShape): Promise<Float32Arr
   const count = latents.batch * latents.channels * latents.height * latents.width;
   const flags = state.subarray(6 * count);
   const bad = flags.filter((value) => value > 0);
-  if (bad.length > 0) throw nonFinite(`the latents are not finite after step ${bad.reduce((a, b) => Math.min(a, b))}`);
+  if (bad.length > 0)
+    throw nonFinite(
+      `the latents are not finite after step ${bad.reduce((a, b) => Math.min(a, b))}`,
+    );
   return state;
 }
 
@@ -282,12 +348,17 @@ function nonFinite(what: string): DiffusionError {
 function loadWarnings(device: Device, options: LoadOptions, dtype: DType): string[] {
   const warnings: string[] = [];
   if (device.target.software) {
-    warnings.push(`running on ${device.info.description || device.info.device} (CPU): about 1000 times slower than a GPU`);
+    warnings.push(
+      `running on ${device.info.description || device.info.device} (CPU): about 1000 times slower than a GPU`,
+    );
   }
   if (dtype === "f16" && !device.target.features.has("shader-f16")) {
-    const message = "the adapter lacks shader-f16: halves are stored packed and computed with in f32";
+    const message =
+      "the adapter lacks shader-f16: halves are stored packed and computed with in f32";
     if (options.strict) {
-      throw new DiffusionError("FEATURE_MISSING", message, { hint: "Use --dtype f32, or leave --strict out." });
+      throw new DiffusionError("FEATURE_MISSING", message, {
+        hint: "Use --dtype f32, or leave --strict out.",
+      });
     }
     warnings.push(message);
   }

@@ -10,8 +10,8 @@ import {
   feedForward,
   group,
   keysAndValues,
-  normalize,
   type Norm,
+  normalize,
   resnet,
   selfAttention,
   toTokens,
@@ -61,18 +61,20 @@ export interface Stage {
 }
 
 /** (Resnet, then transformer) per layer, each result kept for the way up; then half the size. */
-export const downBlock = layer((w, stage: Stage, level: number, x: Tensor, skips: Tensor[]): Tensor => {
-  let h = x;
-  w.list("resnets").forEach((block, i) => {
-    h = resnet(block, h, stage.norm, stage.time(block.path));
-    if (w.has("attentions")) h = transformer(w.at(`attentions.${i}`), stage, level, h);
+export const downBlock = layer(
+  (w, stage: Stage, level: number, x: Tensor, skips: Tensor[]): Tensor => {
+    let h = x;
+    w.list("resnets").forEach((block, i) => {
+      h = resnet(block, h, stage.norm, stage.time(block.path));
+      if (w.has("attentions")) h = transformer(w.at(`attentions.${i}`), stage, level, h);
+      skips.push(h);
+    });
+    if (!w.has("downsamplers")) return h;
+    h = downsample(w.at("downsamplers.0"), h, downPadding(stage.config));
     skips.push(h);
-  });
-  if (!w.has("downsamplers")) return h;
-  h = downsample(w.at("downsamplers.0"), h, downPadding(stage.config));
-  skips.push(h);
-  return h;
-});
+    return h;
+  },
+);
 
 /** diffusers pads one row below and one column to the right where the configuration says 0. */
 function downPadding(config: UnetConfig): number | readonly [number, number, number, number] {
@@ -91,44 +93,53 @@ export const midBlock = layer((w, stage: Stage, x: Tensor): Tensor => {
 });
 
 /** As on the way down, with the skip of that level beside the channels; then the next skip's size. */
-export const upBlock = layer((w, stage: Stage, index: number, x: Tensor, skips: Tensor[]): Tensor => {
-  const level = stage.config.blockOutChannels.length - 1 - index;
-  let h = x;
-  w.list("resnets").forEach((block, i) => {
-    h = resnet(block, concat([h, skips.pop()!], -1), stage.norm, stage.time(block.path));
-    if (w.has("attentions")) h = transformer(w.at(`attentions.${i}`), stage, level, h);
-  });
-  if (!w.has("upsamplers")) return h;
-  const [, height, width] = skips.at(-1)!.shape as [number, number, number, number];
-  return upsample(w.at("upsamplers.0"), h, [height, width]);
-});
+export const upBlock = layer(
+  (w, stage: Stage, index: number, x: Tensor, skips: Tensor[]): Tensor => {
+    const level = stage.config.blockOutChannels.length - 1 - index;
+    let h = x;
+    w.list("resnets").forEach((block, i) => {
+      h = resnet(block, concat([h, skips.pop()!], -1), stage.norm, stage.time(block.path));
+      if (w.has("attentions")) h = transformer(w.at(`attentions.${i}`), stage, level, h);
+    });
+    if (!w.has("upsamplers")) return h;
+    const [, height, width] = skips.at(-1)!.shape as [number, number, number, number];
+    return upsample(w.at("upsamplers.0"), h, [height, width]);
+  },
+);
 
 /** Transformer2DModel: norm, projection, transformer blocks on the pixels as tokens, projection, residual. */
-export const transformer = layer((w, stage: Omit<Stage, "time">, level: Level, x: Tensor): Tensor => {
-  const normed = group(w.at("norm"), x, { groups: stage.config.normNumGroups, eps: TRANSFORMER_EPS });
-  let h = toTokens(project(w.at("proj_in"), normed));
-  for (const block of w.list("transformer_blocks")) h = transformerBlock(block, stage, level, h);
-  return add(project(w.at("proj_out"), reshape(h, x.shape)), x);
-});
+export const transformer = layer(
+  (w, stage: Omit<Stage, "time">, level: Level, x: Tensor): Tensor => {
+    const normed = group(w.at("norm"), x, {
+      groups: stage.config.normNumGroups,
+      eps: TRANSFORMER_EPS,
+    });
+    let h = toTokens(project(w.at("proj_in"), normed));
+    for (const block of w.list("transformer_blocks")) h = transformerBlock(block, stage, level, h);
+    return add(project(w.at("proj_out"), reshape(h, x.shape)), x);
+  },
+);
 
 /** Linear in SD2; a 1x1 convolution, the same thing, in older checkpoints. */
-const project = layer((w, x: Tensor): Tensor =>
-  w.tensor("weight").shape.length === 4 ? conv(w, x) : dense(w, x),
+const project = layer(
+  (w, x: Tensor): Tensor => (w.tensor("weight").shape.length === 4 ? conv(w, x) : dense(w, x)),
 );
 
 /** BasicTransformerBlock: self-attention, cross-attention and feed-forward, each on a norm, each added. x [B, N, C]. */
-export const transformerBlock = layer((w, stage: Omit<Stage, "time">, level: Level, x: Tensor): Tensor => {
-  const { numAttentionHeads } = stage.config;
-  const heads = level === "mid" ? numAttentionHeads.at(-1)! : numAttentionHeads[level]!;
-  const norm = (name: string, h: Tensor) => normalize(w.at(name), h, LAYER_NORM_EPS);
-  const look = (name: string, h: Tensor) =>
-    seesText(stage.config, level, name)
-      ? crossAttention(w.at(name), h, stage.text(w.at(name).path), heads)
-      : selfAttention(w.at(name), h, heads);
-  let h = add(look("attn1", norm("norm1", x)), x);
-  h = add(look("attn2", norm("norm2", h)), h);
-  return add(feedForward(w.at("ff"), norm("norm3", h)), h);
-});
+export const transformerBlock = layer(
+  (w, stage: Omit<Stage, "time">, level: Level, x: Tensor): Tensor => {
+    const { numAttentionHeads } = stage.config;
+    const heads = level === "mid" ? numAttentionHeads.at(-1)! : numAttentionHeads[level]!;
+    const norm = (name: string, h: Tensor) => normalize(w.at(name), h, LAYER_NORM_EPS);
+    const look = (name: string, h: Tensor) =>
+      seesText(stage.config, level, name)
+        ? crossAttention(w.at(name), h, stage.text(w.at(name).path), heads)
+        : selfAttention(w.at(name), h, heads);
+    let h = add(look("attn1", norm("norm1", x)), x);
+    h = add(look("attn2", norm("norm2", h)), h);
+    return add(feedForward(w.at("ff"), norm("norm3", h)), h);
+  },
+);
 
 /** The second attention looks at the text; in the x4 upscaler the first does too at some levels, never in the middle. */
 function seesText(config: UnetConfig, level: Level, name: string): boolean {
@@ -141,12 +152,16 @@ function seesText(config: UnetConfig, level: Level, name: string): boolean {
  */
 export const timeProjections = layer((w, sinusoids: Tensor): Tensor => {
   const embedded = silu(timeEmbedding(w.at("time_embedding"), sinusoids));
-  return concat(resnets(w).map((block) => dense(block.at("time_emb_proj"), embedded)), -1);
+  return concat(
+    resnets(w).map((block) => dense(block.at("time_emb_proj"), embedded)),
+    -1,
+  );
 });
 
 /** TimestepEmbedding: two dense layers. sinusoids [S, C] -> [S, 4C]. */
-export const timeEmbedding = layer((w, sinusoids: Tensor): Tensor =>
-  dense(w.at("linear_2"), silu(dense(w.at("linear_1"), sinusoids))),
+export const timeEmbedding = layer(
+  (w, sinusoids: Tensor): Tensor =>
+    dense(w.at("linear_2"), silu(dense(w.at("linear_1"), sinusoids))),
 );
 
 /** Cuts `timeProjections` apart again: the row piece of the resnet at a path. */
@@ -168,12 +183,17 @@ function resnets(w: Weights): Weights[] {
 }
 
 /** Keys and values of the text for every attention that looks at it, by path. context [B, M, D]. */
-export function textProjections(w: Weights, config: UnetConfig, context: Tensor): Map<string, Tensor> {
+export function textProjections(
+  w: Weights,
+  config: UnetConfig,
+  context: Tensor,
+): Map<string, Tensor> {
   const found = new Map<string, Tensor>();
   for (const { block, level } of transformerBlocks(w)) {
     for (const name of ["attn1", "attn2"]) {
       const attention = block.at(name);
-      if (seesText(config, level, name)) found.set(attention.path, keysAndValues(attention, context));
+      if (seesText(config, level, name))
+        found.set(attention.path, keysAndValues(attention, context));
     }
   }
   return found;

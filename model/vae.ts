@@ -2,7 +2,17 @@
 import { add, reshape, silu, split, type Tensor } from "../engine/index.ts";
 import { layer } from "../engine/parameters.ts";
 import type { VaeConfig } from "./config.ts";
-import { attend, conv, dense, group, joined, type Norm, resnet, toTokens, upsample } from "./layers.ts";
+import {
+  attend,
+  conv,
+  dense,
+  group,
+  joined,
+  type Norm,
+  resnet,
+  toTokens,
+  upsample,
+} from "./layers.ts";
 
 /** Every norm of the VAE, whatever the configuration says. */
 export const VAE_EPS = 1e-6;
@@ -14,7 +24,9 @@ export const vaeDecoder = layer((w, config: VaeConfig, z: Tensor): Tensor => {
   const x = w.has("post_quant_conv") ? conv(w.at("post_quant_conv"), z) : z;
   let h = midBlock(decoder.at("mid_block"), norm, conv(decoder.at("conv_in"), x, { padding: 1 }));
   for (const block of decoder.list("up_blocks")) h = upBlock(block, norm, h);
-  return conv(decoder.at("conv_out"), silu(group(decoder.at("conv_norm_out"), h, norm)), { padding: 1 });
+  return conv(decoder.at("conv_out"), silu(group(decoder.at("conv_norm_out"), h, norm)), {
+    padding: 1,
+  });
 });
 
 /** Resnets, then twice the size. */

@@ -1,5 +1,11 @@
 /** Convolution of any kernel size, stride and padding, with epilogue. */
-import { EPILOGUE_LIB, EPILOGUE_OPERANDS, type Epilogue, epilogueConstants, epilogueDims } from "./epilogue.ts";
+import {
+  EPILOGUE_LIB,
+  EPILOGUE_OPERANDS,
+  type Epilogue,
+  epilogueConstants,
+  epilogueDims,
+} from "./epilogue.ts";
 import type { Kernel } from "./kernel.ts";
 
 export interface Conv2dParams extends Epilogue {
@@ -50,7 +56,11 @@ export const conv2d: Kernel<Conv2dParams> = {
   }),
   workgroups(p) {
     const groups = Math.ceil(pixels(p) / ROWS);
-    return [Math.ceil(half(p) / WIDTH), Math.min(groups, MAX_GROUPS), Math.ceil(groups / MAX_GROUPS)];
+    return [
+      Math.ceil(half(p) / WIDTH),
+      Math.min(groups, MAX_GROUPS),
+      Math.ceil(groups / MAX_GROUPS),
+    ];
   },
   flops: (p) => 2 * pixels(p) * p.outChannels * p.inChannels * p.kernel[0] * p.kernel[1],
 };

@@ -1,5 +1,11 @@
 /** Matrix product with epilogue: linear layers, 1x1 convolutions, batched products. */
-import { EPILOGUE_LIB, EPILOGUE_OPERANDS, type Epilogue, epilogueConstants, epilogueDims } from "./epilogue.ts";
+import {
+  EPILOGUE_LIB,
+  EPILOGUE_OPERANDS,
+  type Epilogue,
+  epilogueConstants,
+  epilogueDims,
+} from "./epilogue.ts";
 import type { Kernel } from "./kernel.ts";
 
 export interface GemmParams extends Epilogue {

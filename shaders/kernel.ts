@@ -41,7 +41,9 @@ export type ConstantValue =
   | readonly number[]
   | { readonly f32: number }
   | { readonly i32: number | readonly number[] };
-export type Dims = Readonly<Record<string, number | { readonly i32: number } | { readonly f32: number }>>;
+export type Dims = Readonly<
+  Record<string, number | { readonly i32: number } | { readonly f32: number }>
+>;
 export type Constants = Readonly<Record<string, ConstantValue>>;
 export type Grid = readonly [x: number, y: number, z: number];
 

@@ -32,7 +32,7 @@ const attention: Lowering = {
   emit(t, emitter) {
     const { q, k, v } = t.inputs as { q: Tensor; k: Tensor; v: Tensor };
     const views = { q: emitter.view(q), k: emitter.view(k), v: emitter.view(v) };
-    const tile = (t.attrs["tile"] as AttentionTile | undefined) ?? tileFor(emitter.target);
+    const tile = (t.attrs.tile as AttentionTile | undefined) ?? tileFor(emitter.target);
     const storages = { q: views.q.storage, k: views.k.storage, v: views.v.storage };
     const y = emitter.write(t);
     emitter.dispatch(attentionKernel, { ...sizes(t), ...views, tile }, { ...storages, y }, t.label);
@@ -60,7 +60,7 @@ function sizes({ inputs, attrs }: Tensor) {
 
 /** The attrs of t as options of the op. */
 function options({ attrs }: Tensor) {
-  return { scale: attrs["scale"] as number, isCausal: attrs["causal"] as boolean };
+  return { scale: attrs.scale as number, isCausal: attrs.causal as boolean };
 }
 
 /** Each head as a picture of its own: then its rows start on vec4 borders. */
@@ -83,7 +83,7 @@ function byProducts(t: Tensor): Tensor {
   const { q, k, v } = t.inputs as { q: Tensor; k: Tensor; v: Tensor };
   const scaled = mul(cast(q, "f32"), scale);
   const kT = transpose(k, 1, 2);
-  const bytes = (t.attrs["scoreBytes"] as number | undefined) ?? MAX_SCORES;
+  const bytes = (t.attrs.scoreBytes as number | undefined) ?? MAX_SCORES;
   const rows = Math.max(1, Math.floor(bytes / (4 * batch * keys)));
   const some = (from: number) => {
     const part = rows < queries ? slice(scaled, 1, from, from + rows) : scaled;

@@ -6,7 +6,7 @@ import type { Lowering } from "./lowering.ts";
 
 const unary: Lowering = {
   emit(t, emitter) {
-    const x = emitter.read(t.inputs["x"]!);
+    const x = emitter.read(t.inputs.x!);
     const { fn, scalar = 0 } = t.attrs as { fn: UnaryKernelFunction; scalar?: number };
     const params = { rows: rows(t.shape), channels: channels(t.shape), fn, scalar };
     emitter.dispatch(unaryKernel, params, { x, y: emitter.write(t) }, t.label);
@@ -18,7 +18,7 @@ const binary: Lowering = {
     const { a, b } = t.inputs;
     const rank = Math.max(1, t.shape.length);
     const params: BinaryParams = {
-      fn: t.attrs["fn"] as BinaryParams["fn"],
+      fn: t.attrs.fn as BinaryParams["fn"],
       shape: withRank(t.shape, rank),
       a: withRank(a!.shape, rank),
       b: withRank(b!.shape, rank),

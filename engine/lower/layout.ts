@@ -11,7 +11,7 @@ function emitCopy(
   emitter: Emitter,
   rule: (stride: readonly number[]) => Partial<CopyParams> = () => ({}),
 ): void {
-  const { storage, stride } = emitter.gather(t.inputs["x"]!);
+  const { storage, stride } = emitter.gather(t.inputs.x!);
   const shape = t.shape.length > 0 ? t.shape : [1];
   const before = shape.map(() => 0);
   const plain = { shape, stride, offset: 0, before, source: shape, value: 0 };
@@ -21,7 +21,7 @@ function emitCopy(
 
 const permute: Lowering = {
   emit(t, emitter) {
-    const axes = t.attrs["axes"] as number[];
+    const axes = t.attrs.axes as number[];
     emitCopy(t, emitter, (stride) => ({ stride: axes.map((axis) => stride[axis]!) }));
   },
 };
@@ -36,7 +36,7 @@ const slice: Lowering = {
 
 const expand: Lowering = {
   emit(t, emitter) {
-    const from = t.inputs["x"]!.shape;
+    const from = t.inputs.x!.shape;
     emitCopy(t, emitter, (stride) => ({ stride: broadcastStrides(from, t.shape, stride) }));
   },
 };
@@ -53,7 +53,7 @@ export function broadcastStrides(
 
 const pad: Lowering = {
   emit(t, emitter) {
-    const source = t.inputs["x"]!.shape;
+    const source = t.inputs.x!.shape;
     const { before, value } = t.attrs as { before: number[]; value: number };
     emitCopy(t, emitter, () => ({ before, source, value }));
   },
@@ -61,7 +61,7 @@ const pad: Lowering = {
 
 const cast: Lowering = {
   emit(t, emitter) {
-    const storage = emitter.read(t.inputs["x"]!);
+    const storage = emitter.read(t.inputs.x!);
     if (storage.type === t.dtype) emitter.alias(t, storage);
     else emitCopy(t, emitter);
   },
@@ -70,7 +70,7 @@ const cast: Lowering = {
 const reshape: Lowering = {
   lazy: true,
   emit(t, emitter) {
-    const x = t.inputs["x"]!;
+    const x = t.inputs.x!;
     const from = channels(x.shape);
     const to = channels(t.shape);
     const storage = emitter.read(x);

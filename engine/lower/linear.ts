@@ -4,9 +4,9 @@ import { type Activation, type Epilogue, NO_EPILOGUE } from "../../shaders/epilo
 import { type GemmParams, gemm as gemmKernel } from "../../shaders/gemm.ts";
 import type { Padding } from "../ops/conv2d.ts";
 import { cast } from "../ops/elementwise.ts";
-import { linear as linearOp } from "../ops/linear.ts";
 import { expand, pad, permute, reshape, transpose } from "../ops/layout.ts";
-import { channels, numel, pitch, rows, sameShape, vectors } from "../shape.ts";
+import { linear as linearOp } from "../ops/linear.ts";
+import { channels, numel, rows, sameShape, vectors } from "../shape.ts";
 import { createTensor, type Tensor } from "../tensor.ts";
 import type { Emitter, Lowering, Storage } from "./lowering.ts";
 import { emitPlanes, type PlaneProduct, planesFit } from "./planes.ts";
@@ -23,7 +23,14 @@ const linear: Lowering = {
     const { x, weight, bias } = t.inputs;
     const w = cast(wholeVectors(transpose(weight!, 0, 1), 0), x!.dtype);
     const inputs = { ...t.inputs, x: x!, weight: undefined, w, bias: bias && cast(bias, "f32") };
-    return createTensor("gemm", t.shape, t.dtype, inputs, { ...t.attrs, batch: 1, M: rows(x!.shape) }, t.label);
+    return createTensor(
+      "gemm",
+      t.shape,
+      t.dtype,
+      inputs,
+      { ...t.attrs, batch: 1, M: rows(x!.shape) },
+      t.label,
+    );
   },
 };
 
@@ -83,7 +90,8 @@ const gemm: Lowering = {
     const product = gemmOnPlanes(params);
     const all = { ...operands, y: emitter.write(t) };
     const sharesLeft = batch > 1 && params.xBatch === 0;
-    if (!sharesLeft && planesFit(product, emitter.target)) emitPlanes(product, all, emitter, t.label);
+    if (!sharesLeft && planesFit(product, emitter.target))
+      emitPlanes(product, all, emitter, t.label);
     else emitter.dispatch(gemmKernel, params, all, t.label);
   },
 };

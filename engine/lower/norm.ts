@@ -27,9 +27,9 @@ const layerNorm: Lowering = {
     const params = {
       rows: rows(t.shape),
       channels: channels(t.shape),
-      eps: t.attrs["eps"] as number,
-      weighted: t.inputs["weight"] !== undefined,
-      alone: (t.attrs["alone"] as boolean | undefined) ?? emitter.target.software,
+      eps: t.attrs.eps as number,
+      weighted: t.inputs.weight !== undefined,
+      alone: (t.attrs.alone as boolean | undefined) ?? emitter.target.software,
     };
     const read = operands(t, emitter);
     emitter.dispatch(layerNormKernel, params, { ...read, y: emitter.write(t) }, t.label);
@@ -48,7 +48,7 @@ const groupNorm: Lowering = {
     const params = groupNormParams(t);
     const { x, weight, bias } = operands(t, emitter);
     const moments = emitter.scratch("f32", params.batch * params.groups, `${t.label} moments`);
-    const atOnce = (t.attrs["atOnce"] as boolean | undefined) ?? !emitter.target.software;
+    const atOnce = (t.attrs.atOnce as boolean | undefined) ?? !emitter.target.software;
     if (atOnce && params.rows <= FEW_ROWS) {
       emitter.dispatch(groupNormMoments, params, { x, moments }, t.label);
     } else {
@@ -82,10 +82,10 @@ function groupNormParams({ shape, inputs, attrs }: Tensor): GroupNormParams {
     batch,
     rows: rows(shape) / batch,
     channels: channels(shape),
-    groups: attrs["groups"] as number,
-    eps: attrs["eps"] as number,
-    silu: attrs["activation"] === "silu",
-    weighted: inputs["weight"] !== undefined,
+    groups: attrs.groups as number,
+    eps: attrs.eps as number,
+    silu: attrs.activation === "silu",
+    weighted: inputs.weight !== undefined,
   };
 }
 

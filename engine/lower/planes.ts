@@ -31,6 +31,6 @@ export function emitPlanes(
   label: string,
 ): void {
   const x = emitter.scratch("f32", planeVectors(product.planes), `${label} planes`);
-  emitter.dispatch(planes, product.planes, { x: operands["x"], y: x }, label);
+  emitter.dispatch(planes, product.planes, { x: operands.x, y: x }, label);
   emitter.dispatch(planeGemm, product.gemm, { ...operands, x }, label);
 }

@@ -11,8 +11,8 @@ import type { Lowering } from "./lowering.ts";
 /** x [R, N] -> [R, 1] has a kernel; whatever else is brought to this form. */
 const mean: Lowering = {
   rewrite(t) {
-    const x = t.inputs["x"]!;
-    const axes = t.attrs["axes"] as number[];
+    const x = t.inputs.x!;
+    const axes = t.attrs.axes as number[];
     const count = axes.reduce((n, axis) => n * x.shape[axis]!, 1);
     const flat = [numel(x.shape) / count, count];
     if (sameShape(x.shape, flat) && sameShape(t.shape, [flat[0]!, 1]) && axes[0] === 1)
@@ -29,7 +29,7 @@ const mean: Lowering = {
     return reshape(means, t.shape);
   },
   emit(t, emitter) {
-    const x = t.inputs["x"]!;
+    const x = t.inputs.x!;
     const params = { rows: rows(x.shape), channels: channels(x.shape) };
     emitter.dispatch(meanKernel, params, { x: emitter.read(x), y: emitter.write(t) }, t.label);
   },
@@ -43,19 +43,19 @@ function axesLast(x: Tensor, axes: readonly number[]): Tensor {
 
 const softmax: Lowering = {
   rewrite(t) {
-    const dim = t.attrs["dim"] as number;
+    const dim = t.attrs.dim as number;
     const last = t.shape.length - 1;
     if (dim === last) return undefined;
     const order = t.shape
       .map((_, axis) => axis)
       .with(dim, last)
       .with(last, dim);
-    const x = permute(t.inputs["x"]!, order);
+    const x = permute(t.inputs.x!, order);
     return permute(createTensor("softmax", x.shape, t.dtype, { x }, { dim: last }, t.label), order);
   },
   emit(t, emitter) {
     const params = { rows: rows(t.shape), channels: channels(t.shape) };
-    const x = emitter.read(t.inputs["x"]!);
+    const x = emitter.read(t.inputs.x!);
     emitter.dispatch(softmaxKernel, params, { x, y: emitter.write(t) }, t.label);
   },
 };
@@ -68,7 +68,7 @@ const embedding: Lowering = {
     const perRow = 4 * pitch([width]) * BYTES[widestType(weight!)];
     const fitting = Math.floor(target.maxBindingSize / perRow / 4) * 4;
     if (entries <= fitting || fitting < 1 || !rowsOf(weight!, 0, 1)) return undefined;
-    const first = (t.attrs["first"] as number) ?? 0;
+    const first = (t.attrs.first as number) ?? 0;
     const look = (from: number, to: number, before?: Tensor) => {
       const inputs = { ids, weight: rowsOf(weight!, from, to), previous: before };
       return createTensor("embedding", t.shape, t.dtype, inputs, { first: first + from }, t.label);
@@ -84,7 +84,7 @@ const embedding: Lowering = {
     const params = {
       ids: numel(ids!.shape),
       channels: channels(t.shape),
-      first: (t.attrs["first"] as number) ?? 0,
+      first: (t.attrs.first as number) ?? 0,
       entries: weight!.shape[0]!,
       idChannels: channels(ids!.shape),
     };
@@ -100,8 +100,8 @@ const embedding: Lowering = {
 
 /** The larger of how a table lies in the file and how it is used: both must fit a binding. */
 function widestType(weight: Tensor): StoredType {
-  const leaf = weight.op === "cast" ? weight.inputs["x"]! : weight;
-  const stored = (leaf.attrs["source"] as ParameterSource | undefined)?.type ?? leaf.dtype;
+  const leaf = weight.op === "cast" ? weight.inputs.x! : weight;
+  const stored = (leaf.attrs.source as ParameterSource | undefined)?.type ?? leaf.dtype;
   const padded = channels(weight.shape) % 4 !== 0;
   const types: StoredType[] = padded ? [stored, leaf.dtype, weight.dtype] : [stored, weight.dtype];
   return types.reduce((a, b) => (BYTES[b] > BYTES[a] ? b : a));
@@ -110,7 +110,7 @@ function widestType(weight: Tensor): StoredType {
 /** Rows of a parameter, or of one in another dtype; undefined for tables that are no parameters. */
 function rowsOf(weight: Tensor, from: number, to: number): Tensor | undefined {
   if (weight.op === "parameter") return parameterRows(weight, from, to);
-  const inner = weight.op === "cast" ? rowsOf(weight.inputs["x"]!, from, to) : undefined;
+  const inner = weight.op === "cast" ? rowsOf(weight.inputs.x!, from, to) : undefined;
   return inner && createTensor("cast", inner.shape, weight.dtype, { x: inner }, {}, inner.label);
 }
 

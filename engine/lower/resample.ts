@@ -9,9 +9,9 @@ import type { Lowering } from "./lowering.ts";
 
 const concat: Lowering = {
   emit(t, emitter) {
-    const a = t.inputs["a"]!;
-    const b = t.inputs["b"]!;
-    const axis = t.attrs["axis"] as number;
+    const a = t.inputs.a!;
+    const b = t.inputs.b!;
+    const axis = t.attrs.axis as number;
     const rowsOf = (shape: readonly number[]) => numel(shape.slice(axis, -1));
     const params = {
       outer: numel(t.shape.slice(0, axis)),
@@ -28,7 +28,7 @@ const concat: Lowering = {
 
 const interpolate: Lowering = {
   emit(t, emitter) {
-    const x = t.inputs["x"]!;
+    const x = t.inputs.x!;
     const [batch, fromHeight, fromWidth, channels] = x.shape as [number, number, number, number];
     const [, toHeight, toWidth] = t.shape as [number, number, number, number];
     const { mode, alignCorners, scaleFactor } = t.attrs as unknown as InterpolateAttrs;

@@ -73,8 +73,8 @@ export function split(x: Tensor, sizes: number | readonly number[], dim = 0): Te
   if (pieces.some((n) => !(n >= 1)) || pieces.reduce((a, b) => a + b, 0) !== total) {
     throw shapeError("split", `pieces [${pieces}] do not add up to axis ${axis} of [${x.shape}]`);
   }
-  let start = 0;
-  return pieces.map((n) => slice(x, axis, start, (start += n)));
+  const starts = pieces.map((_, i) => pieces.slice(0, i).reduce((a, b) => a + b, 0));
+  return pieces.map((n, i) => slice(x, axis, starts[i]!, starts[i]! + n));
 }
 
 function evenPieces(total: number, size: number): number[] {

@@ -2,7 +2,7 @@
 import type { Device } from "../../engine/device.ts";
 import type { Outputs } from "../../engine/graph.ts";
 import type { HostArray } from "../../engine/host.ts";
-import { compile } from "../../engine/plan.ts";
+import { compile } from "../../engine/compile.ts";
 import { type LowerOptions, lower } from "../../engine/program.ts";
 import type { Tensor } from "../../engine/tensor.ts";
 
