@@ -7,16 +7,16 @@ import { createTensor, describe, type Tensor } from "../tensor.ts";
 export type BinaryFunction = "add" | "sub" | "mul" | "div";
 export type UnaryFunction = "silu" | "gelu" | "gelu_tanh" | "gelu_quick" | "sigmoid";
 
-/** a + b with broadcasting. Throws SHAPE if the shapes do not broadcast or the dtypes differ. */
+/** a + b with broadcasting, in the dtype of a. Throws SHAPE if the shapes do not broadcast. */
 export const add = (a: Tensor, b: Tensor | number): Tensor => binary("add", a, b);
 
-/** a - b with broadcasting. Throws SHAPE if the shapes do not broadcast or the dtypes differ. */
+/** a - b with broadcasting, in the dtype of a. Throws SHAPE if the shapes do not broadcast. */
 export const sub = (a: Tensor, b: Tensor | number): Tensor => binary("sub", a, b);
 
-/** a · b with broadcasting. Throws SHAPE if the shapes do not broadcast or the dtypes differ. */
+/** a · b with broadcasting, in the dtype of a. Throws SHAPE if the shapes do not broadcast. */
 export const mul = (a: Tensor, b: Tensor | number): Tensor => binary("mul", a, b);
 
-/** a / b with broadcasting. Throws SHAPE if the shapes do not broadcast or the dtypes differ. */
+/** a / b with broadcasting, in the dtype of a. Throws SHAPE if the shapes do not broadcast. */
 export const div = (a: Tensor, b: Tensor | number): Tensor => binary("div", a, b);
 
 /** x · sigmoid(x), also called swish (Elfwing et al. 2017). */

@@ -3,6 +3,7 @@ import { shapeError } from "../errors.ts";
 import { broadcastShapes } from "../shape.ts";
 import { createTensor, describe, type Tensor } from "../tensor.ts";
 import { floating } from "./elementwise.ts";
+import { reshape } from "./layout.ts";
 
 /**
  * x · weightᵀ + bias. x [..., K], weight [N, K], bias [N] -> [..., N].
@@ -27,17 +28,20 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor 
 
 /**
  * a · b over the last two axes; leading axes broadcast. a [..., M, K], b [..., K, N] -> [..., M, N].
- * Throws SHAPE if K differs, the batch axes do not broadcast, or an operand has fewer than two axes.
+ * One axis alone is a row (a) or a column (b), and is missing in the result, as in PyTorch.
+ * Throws SHAPE if K differs or the batch axes do not broadcast.
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
   floating("matmul", a);
   floating("matmul", b);
-  if (a.shape.length < 2 || b.shape.length < 2) {
-    throw shapeError(
-      "matmul",
-      `a is [${a.shape}] and b is [${b.shape}], but both need at least two axes`,
-    );
+  if (a.shape.length === 0 || b.shape.length === 0) {
+    throw shapeError("matmul", `a is [${a.shape}] and b is [${b.shape}], but neither may be a scalar`);
   }
+  if (a.shape.length === 1) {
+    const product = matmul(reshape(a, [1, ...a.shape]), b);
+    return reshape(product, product.shape.toSpliced(b.shape.length === 1 ? 0 : -2, 1));
+  }
+  if (b.shape.length === 1) return reshape(matmul(a, reshape(b, [...b.shape, 1])), a.shape.slice(0, -1));
   const [M, K] = a.shape.slice(-2) as [number, number];
   const [K2, N] = b.shape.slice(-2) as [number, number];
   if (K !== K2) {
