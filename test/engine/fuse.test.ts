@@ -17,12 +17,12 @@ import {
 } from "../../engine/index.ts";
 import { lower } from "../../engine/program.ts";
 import { numel } from "../../engine/shape.ts";
+import { DEFAULT_GPU } from "../../tools/plans/targets.ts";
 import { close } from "../support/close.ts";
 import { adapters } from "../support/devices.ts";
 import { runAll } from "../support/fused.ts";
 import { normalOperand, parameterOperand } from "../support/operand.ts";
 import { random } from "../support/random.ts";
-import { DEFAULT_GPU } from "../support/targets.ts";
 
 const r = random(31);
 const N = 24;

@@ -3,9 +3,9 @@ import { add, input, linear, mul, silu, type Tensor } from "../../engine/index.t
 import { place, spans, storageBytes } from "../../engine/memory.ts";
 import { lower, type Program } from "../../engine/program.ts";
 import { verify } from "../../engine/verify.ts";
+import { DEFAULT_GPU, SOFTWARE } from "../../tools/plans/targets.ts";
 import { numbered } from "../support/fused.ts";
 import { randomGraph } from "../support/random-graph.ts";
-import { DEFAULT_GPU, SOFTWARE } from "../support/targets.ts";
 
 const x = (rows = 8) => input("x", [rows, 16]);
 

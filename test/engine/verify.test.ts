@@ -4,9 +4,9 @@ import type { Storage } from "../../engine/lower/lowering.ts";
 import { type Placement, place, spans } from "../../engine/memory.ts";
 import { lower, type Program } from "../../engine/program.ts";
 import { verify } from "../../engine/verify.ts";
+import { DEFAULT_GPU } from "../../tools/plans/targets.ts";
 import { numbered } from "../support/fused.ts";
 import { randomGraph } from "../support/random-graph.ts";
-import { DEFAULT_GPU } from "../support/targets.ts";
 
 /** silu(x), silu of that, their sum, times x: results 0, 1, 2, 3. */
 function program(): Program {

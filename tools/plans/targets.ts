@@ -1,4 +1,4 @@
-/** Devices that need not be there: what plans are lowered for in tests without a GPU. */
+/** Devices that need not be there: what plans are lowered for without a GPU. */
 import type { Target } from "../../engine/lower/lowering.ts";
 
 /** A GPU with WebGPU's default limits and no optional feature. */
