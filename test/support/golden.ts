@@ -33,7 +33,9 @@ export function readGolden<T>(checkpoint: CheckpointName, file: string): T {
   return JSON.parse(readFileSync(new URL(`golden/${checkpoint}/${file}`, FIXTURES), "utf8"));
 }
 
-/** Reads whole files of golden tensors, of f32 and i32. */
+const ARRAYS = { F32: Float32Array, I32: Int32Array, U8: Uint8Array } as const;
+
+/** Reads whole files of golden tensors, of f32, i32 and u8. */
 export async function openGolden(
   checkpoint: CheckpointName,
   files: readonly string[],
@@ -44,7 +46,7 @@ export async function openGolden(
     const { tensors } = await readSafetensors(memorySource(bytes, file));
     for (const [name, tensor] of tensors) {
       const raw = (await tensor.read(0, tensor.byteLength)).slice().buffer;
-      const data = tensor.dtype === "I32" ? new Int32Array(raw) : new Float32Array(raw);
+      const data = new ARRAYS[tensor.dtype as keyof typeof ARRAYS](raw);
       found.set(`${file}:${name}`, values(data, tensor.shape));
     }
   }
