@@ -1,8 +1,9 @@
 /** One expression with fusion and without: the dispatches of each, and what they compute. */
+
+import { compile } from "../../engine/compile.ts";
 import type { Device } from "../../engine/device.ts";
 import type { Outputs } from "../../engine/graph.ts";
 import type { HostArray } from "../../engine/host.ts";
-import { compile } from "../../engine/compile.ts";
 import { type LowerOptions, lower } from "../../engine/program.ts";
 import type { Tensor } from "../../engine/tensor.ts";
 
