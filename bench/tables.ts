@@ -1,0 +1,112 @@
+/** The tables of bench/README.md, made from the results that are there. */
+import { readFileSync, writeFileSync } from "node:fs";
+import type { FullSizeRow } from "./full-size.ts";
+import type { KernelRow } from "./kernels.ts";
+import { loadResults, type Result } from "./results.ts";
+
+const README = new URL("./README.md", import.meta.url);
+
+/** Writes each table anew between its markers. */
+export function writeTables(): void {
+  const tables = { "full-size": fullSizeTables(), kernels: kernelTable() };
+  let page = readFileSync(README, "utf8");
+  for (const [name, text] of Object.entries(tables)) page = replaced(page, name, text);
+  writeFileSync(README, page);
+}
+
+function replaced(page: string, name: string, text: string): string {
+  const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+  const [start, end] = [page.indexOf(open), page.indexOf(close)];
+  if (start < 0 || end < start) throw new Error(`bench/README.md has lost its markers ${open}`);
+  return `${page.slice(0, start + open.length)}\n${text}\n${page.slice(end)}`;
+}
+
+function fullSizeTables(): string {
+  const results = loadResults<FullSizeRow>("full-");
+  const errors = results.map(({ values: v, load }) => [
+    stageName(v),
+    v.dtype,
+    v.maxError.toExponential(1),
+    v.rmsError.toExponential(1),
+    seconds(v.loadMs),
+    seconds(v.firstRunMs),
+    seconds(v.runMs),
+    seconds(v.runCpuMs),
+    String(load),
+  ]);
+  const sizes = results.map(({ values: v }) => [
+    stageName(v),
+    v.dtype,
+    megabytes(v.hostPeakBytes),
+    megabytes(v.largestReadBytes),
+    megabytes(v.weightBytes),
+    megabytes(v.activationBytes),
+    String(v.dispatches),
+    (v.flops / 1e9).toFixed(1),
+  ]);
+  return [
+    origin(results),
+    table(["network", "dtype", ...ERRORS], errors, 2),
+    table(["network", "dtype", ...SIZES], sizes, 2),
+  ].join("\n\n");
+}
+
+const ERRORS = [
+  "max error",
+  "rms error",
+  "load, s",
+  "first run, s",
+  "run, s",
+  "CPU time of a run, s",
+  "load average",
+];
+const SIZES = [
+  "host peak, MB",
+  "largest read, MB",
+  "weights, MB",
+  "activations, MB",
+  "dispatches",
+  "GFLOP",
+];
+
+function stageName({ stage, side }: FullSizeRow): string {
+  if (stage === "text") return "text encoder, 2 x 77 tokens";
+  return stage === "unet"
+    ? `UNet, batch 2, latents ${side}x${side}`
+    : `VAE decoder, latents ${side}x${side}`;
+}
+
+function kernelTable(): string {
+  const results = loadResults<KernelRow[]>("kernels");
+  const rows = results.flatMap(({ values, load }) =>
+    values.map((row) => [
+      row.name,
+      row.dtype,
+      row.wallMs.toFixed(0),
+      row.cpuMs.toFixed(0),
+      row.gflops.toFixed(1),
+      row.gflopsByCpu.toFixed(1),
+      String(load),
+    ]),
+  );
+  return [origin(results), table(["product", "dtype", ...SPEEDS], rows, 2)].join("\n\n");
+}
+
+const SPEEDS = ["wall, ms", "CPU, ms", "GFLOP/s", "GFLOP/s by CPU time", "load average"];
+
+function origin(results: readonly Result[]): string {
+  const from = results.map(({ adapter, cpu, versions }) => {
+    const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+    return `${adapter}, ${cpu}, ${packages.join(", ")}`;
+  });
+  return [...new Set(from)].join("; ");
+}
+
+/** The first `names` columns hold words, the others numbers. */
+function table(head: readonly string[], rows: readonly string[][], names: number): string {
+  const rule = head.map((_, i) => (i < names ? "---" : "--:"));
+  return [head, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+const seconds = (ms: number) => (ms / 1000).toFixed(1);
+const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
