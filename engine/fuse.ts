@@ -114,7 +114,29 @@ function isHalf(t: Tensor, x: Tensor, which: 0 | 1): boolean {
   );
 }
 
+/**
+ * conv2d of a picture enlarged by nearest neighbours: it reads the small one. For twice the size (or one
+ * less) dst · in / out in whole numbers is PyTorch's floor(dst · scale) exactly.
+ */
+const upsample: FusionRule = {
+  name: "upsample",
+  apply(t, uses) {
+    const x = t.inputs.x;
+    if (t.op !== "conv2d" || x?.op !== "interpolate" || x.attrs.mode !== "nearest")
+      return undefined;
+    const small = x.inputs.x!;
+    const doubled = [1, 2].every((axis) => {
+      const missing = 2 * small.shape[axis]! - x.shape[axis]!;
+      return missing === 0 || missing === 1;
+    });
+    if (!doubled || uses(x) !== 1) return undefined;
+    const upsampled = [x.shape[1]!, x.shape[2]!];
+    return { ...withInputs(t, { ...t.inputs, x: small }, { ...t.attrs, upsampled }), id: t.id };
+  },
+};
+
 export const FUSIONS: readonly FusionRule[] = [
+  upsample,
   activation,
   normActivation,
   rowBias,

@@ -10,6 +10,9 @@ import type { Kernel } from "./kernel.ts";
 
 export interface Conv2dParams extends Epilogue {
   readonly batch: number;
+  /** x as it lies; the convolution sees it enlarged by nearest neighbours to inHeight x inWidth. */
+  readonly sourceHeight: number;
+  readonly sourceWidth: number;
   readonly inHeight: number;
   readonly inWidth: number;
   readonly inChannels: number;
@@ -48,6 +51,8 @@ export const conv2d: Kernel<Conv2dParams> = {
     STRIDE_W: p.stride[1],
     TOP: { i32: p.top },
     LEFT: { i32: p.left },
+    SOURCE_H: p.sourceHeight,
+    SOURCE_W: p.sourceWidth,
     IN_H: { i32: p.inHeight },
     IN_W: { i32: p.inWidth },
     OUT_H: p.outHeight,

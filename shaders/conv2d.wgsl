@@ -1,7 +1,7 @@
 // y[b, p, q, o] = act(Σ_{i, j, c} x[b, p·SH + i - TOP, q·SW + j - LEFT, c] · w[i, j, c, o] + bias[o] + …) + residual:
 // a matrix product whose left side is gathered on the fly (implicit GEMM). Zeros outside the picture.
 // One thread: ROWS neighbouring pixels of two vec4 columns, HALF apart.
-@group(0) @binding(0) var<storage, read> x: array<X>;                // [B, H, W, I]
+@group(0) @binding(0) var<storage, read> x: array<X>;                // [B, SOURCE_H, SOURCE_W, I], seen as [B, IN_H, IN_W, I]
 @group(0) @binding(1) var<storage, read> w: array<W>;                // [KH, KW, I, O]
 @group(0) @binding(2) var<storage, read> bias: array<Bias>;          // [O]
 @group(0) @binding(3) var<storage, read> rowBias: array<RowBias>;    // [B, O]
@@ -26,8 +26,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let h = i32(m / dims.OUT_W % dims.OUT_H * dims.STRIDE_H + i) - dims.TOP;
         let v = i32(m % dims.OUT_W * dims.STRIDE_W + j) - dims.LEFT;
         inside[r] = h >= 0 && h < dims.IN_H && v >= 0 && v < dims.IN_W;
-        let image = m / (dims.OUT_W * dims.OUT_H) * u32(dims.IN_H * dims.IN_W);
-        source[r] = (image + select(0u, u32(h * dims.IN_W + v), inside[r])) * dims.I4;
+        let image = m / (dims.OUT_W * dims.OUT_H) * dims.SOURCE_H * dims.SOURCE_W;
+        let row = u32(h) * dims.SOURCE_H / u32(dims.IN_H);
+        let column = u32(v) * dims.SOURCE_W / u32(dims.IN_W);
+        source[r] = (image + select(0u, row * dims.SOURCE_W + column, inside[r])) * dims.I4;
       }
       for (var c = 0u; c < dims.I4; c++) {
         let a0 = loadW(at);

@@ -3,6 +3,9 @@ import { type Kernel, linearGrid } from "./kernel.ts";
 
 export interface PlanesParams {
   readonly batch: number;
+  /** x as it lies; it is seen enlarged by nearest neighbours to height x width. */
+  readonly sourceHeight: number;
+  readonly sourceWidth: number;
   readonly height: number;
   readonly width: number;
   readonly channels: number;
@@ -31,6 +34,8 @@ export const planes: Kernel<PlanesParams> = {
   constants: () => ({ WORKGROUP }),
   dims: (p) => ({
     THREADS: planeVectors(p) / 4,
+    SOURCE_H: p.sourceHeight,
+    SOURCE_W: p.sourceWidth,
     H: p.height,
     W: p.width,
     C4: Math.ceil(p.channels / 4),

@@ -1,7 +1,7 @@
 // y[b, j, c, h, v] = x[b, h - TOP, v·STRIDE_W + j - LEFT, c], zero outside: a picture as planes of channels, one
 // shifted copy for each column j of a convolution's kernel, four neighbouring pixels to a vector.
 // One thread: four pixels of four channels.
-@group(0) @binding(0) var<storage, read> x: array<X>;        // [B, H, W, C]; rows PITCH apart from OFFSET
+@group(0) @binding(0) var<storage, read> x: array<X>;        // [B, SOURCE_H, SOURCE_W, C], seen as [B, H, W, C]; pixels PITCH apart from OFFSET
 @group(0) @binding(1) var<storage, read_write> y: array<Y>;  // [B, KW, C, HEIGHT, GROUPS·4]
 
 @compute @workgroup_size(WORKGROUP)
@@ -23,7 +23,8 @@ fn main(
   for (var i = 0u; i < 4u; i++) {
     let column = i32((v0 + i) * dims.STRIDE_W + j) - dims.LEFT;
     let inside = row >= 0 && row < i32(dims.H) && column >= 0 && column < i32(dims.W);
-    let pixel = select(0u, (b * dims.H + u32(row)) * dims.W + u32(column), inside);
+    let fromRow = b * dims.SOURCE_H + u32(row) * dims.SOURCE_H / dims.H;
+    let pixel = select(0u, fromRow * dims.SOURCE_W + u32(column) * dims.SOURCE_W / dims.W, inside);
     block[i] = select(vec4<f32>(), loadX(dims.OFFSET + pixel * dims.PITCH + c), inside);
   }
   let out = transpose(block);

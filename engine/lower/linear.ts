@@ -101,6 +101,8 @@ function gemmOnPlanes(p: GemmParams): PlaneProduct {
   return {
     planes: {
       batch: p.batch,
+      sourceHeight: 1,
+      sourceWidth: p.M,
       height: 1,
       width: p.M,
       channels: p.K,
@@ -131,7 +133,7 @@ const conv2d: Lowering = {
     const { stride, padding } = t.attrs as { stride: readonly number[]; padding: Padding };
     const [outChannels, inChannels, kh, kw] = weight.shape as [number, number, number, number];
     const plain = kh * kw * stride[0]! * stride[1]! === 1 && padding.every((side) => side === 0);
-    if (plain) {
+    if (plain && !t.attrs.upsampled) {
       const flat = linearOp(x, reshape(weight, [outChannels, inChannels]), bias);
       return { ...flat, inputs: { ...t.inputs, ...flat.inputs }, attrs: t.attrs, label: t.label };
     }
@@ -145,10 +147,21 @@ const conv: Lowering = {
   emit(t, emitter) {
     const { x, w } = t.inputs as { x: Tensor; w: Tensor };
     const { stride, padding } = t.attrs as { stride: [number, number]; padding: Padding };
-    const [batch, inHeight, inWidth, inChannels] = x.shape as [number, number, number, number];
+    const [batch, sourceHeight, sourceWidth, inChannels] = x.shape as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const [inHeight, inWidth] = (t.attrs.upsampled as [number, number] | undefined) ?? [
+      sourceHeight,
+      sourceWidth,
+    ];
     const [, outHeight, outWidth, outChannels] = t.shape as [number, number, number, number];
     const params: Conv2dParams = {
       batch,
+      sourceHeight,
+      sourceWidth,
       inHeight,
       inWidth,
       inChannels,
@@ -175,6 +188,8 @@ function convOnPlanes(p: Conv2dParams, [top, bottom]: Padding): PlaneProduct {
   return {
     planes: {
       batch: p.batch,
+      sourceHeight: p.sourceHeight,
+      sourceWidth: p.sourceWidth,
       height: p.inHeight,
       width: p.inWidth,
       channels: p.inChannels,

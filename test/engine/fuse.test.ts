@@ -6,6 +6,7 @@ import {
   conv2d,
   gelu,
   groupNorm,
+  interpolate,
   linear,
   mul,
   reshape,
@@ -45,7 +46,26 @@ function gate(both: Tensor, activate = gelu as (x: Tensor) => Tensor): Tensor {
 /** A graph and how many dispatches fusion saves. */
 type Case = readonly [what: string, saved: number, build: () => Tensor | readonly Tensor[]];
 
+/** A convolution of [2, 3, 4, 8] enlarged to height x width, reading it by `use`. */
+const enlarged = (height: number, width: number, mode: "nearest" | "bilinear" = "nearest") =>
+  interpolate(value(2, 3, 4, 8), { size: [height, width], mode });
+const over = (x: Tensor) => conv2d(x, weight(N, 8, 3, 3), weight(N), { padding: 1 });
+
 const CASES: Readonly<Record<string, readonly Case[]>> = {
+  upsample: [
+    ["a convolution of twice the size", 1, () => over(enlarged(6, 8))],
+    ["of twice the size less one", 1, () => over(enlarged(5, 7))],
+    [
+      "with stride and padding on one side",
+      1,
+      () => conv2d(enlarged(6, 7), weight(N, 8, 3, 3), null, { stride: 2, padding: [0, 1, 0, 1] }),
+    ],
+    ["of one pixel", 1, () => conv2d(enlarged(6, 8), weight(N, 8, 1, 1), weight(N))],
+    ["and the activation after it", 2, () => silu(over(enlarged(6, 8)))],
+    ["not of another size", 0, () => over(enlarged(7, 8))],
+    ["not in another mode", 0, () => over(enlarged(6, 8, "bilinear"))],
+    ["not where another op reads the large picture", 0, () => both(enlarged(6, 8), over, over)],
+  ],
   activation: [
     ["silu of a linear", 1, () => silu(dense())],
     ["gelu of a convolution", 1, () => gelu(picture())],
