@@ -39,15 +39,23 @@ export function spans(program: Program): Map<Storage, Span> {
   return found;
 }
 
-/** Scratch storages on shared buffers: largest first, each into the first buffer that is free for its span. */
+/**
+ * Scratch storages on shared buffers: largest first, each into the first buffer that is free for its span.
+ * A result gets none that is larger than itself: it may be kept when all else is freed, as weights are.
+ */
 export function place(program: Program): Placement {
   const scratch = [...spans(program)].filter(([storage]) => storage.kind === "scratch");
   scratch.sort(([a], [b]) => storageBytes(b) - storageBytes(a) || a.id - b.id);
+  const results = new Set(Object.values(program.outputs).map((output) => output.storage));
   const buffers: { bytes: number; taken: Span[] }[] = [];
   const bufferOf = new Map<number, number>();
   for (const [storage, span] of scratch) {
-    let index = buffers.findLastIndex(({ taken }) => !taken.some((other) => overlap(span, other)));
-    if (index < 0) index = buffers.push({ bytes: storageBytes(storage), taken: [] }) - 1;
+    const own = storageBytes(storage);
+    let index = buffers.findLastIndex(
+      ({ bytes, taken }) =>
+        (bytes === own || !results.has(storage)) && !taken.some((other) => overlap(span, other)),
+    );
+    if (index < 0) index = buffers.push({ bytes: own, taken: [] }) - 1;
     buffers[index]!.taken.push(span);
     bufferOf.set(storage.id, index);
   }
