@@ -16,7 +16,7 @@ from vae import train_decoder, train_vae
 
 # What a 2-core CPU can do in a day and a GPU in an hour or so.
 PLANS = {
-    "cpu": dict(scenes=19_000, vae_steps=2_400, decoder_steps=8_000, steps=60_000, batch=32),
+    "cpu": dict(scenes=19_000, vae_steps=2_100, decoder_steps=8_000, steps=60_000, batch=32),
     "cuda": dict(scenes=60_000, vae_steps=20_000, decoder_steps=0, steps=60_000, batch=128),
 }
 STAGES = ("dataset", "vae", "latents", "diffusion", "decoder", "export")
