@@ -67,6 +67,7 @@ export class Device {
   readonly info: GPUAdapterInfo;
   readonly target: Target;
   #fault: DiffusionError | undefined;
+  #lost: DiffusionError | undefined;
   #allocated = 0;
   readonly #budget: number;
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
@@ -90,7 +91,7 @@ export class Device {
     });
     gpu.lost.then(({ reason, message }) => {
       const code = reason === "destroyed" ? "DISPOSED" : "DEVICE_LOST";
-      this.#fault = new DiffusionError(code, `The GPU device is gone (${reason}): ${message}`);
+      this.#lost = new DiffusionError(code, `The GPU device is gone (${reason}): ${message}`);
     });
   }
 
@@ -100,11 +101,13 @@ export class Device {
   }
 
   /**
-   * Throws what went wrong since the last call. After `destroy()` Dawn still resolves promises and
+   * Throws what went wrong since the last call; a device that is gone stays so. After `destroy()` Dawn still resolves promises and
    * hands out buffers, so this must follow every await.
    */
   check(): void {
-    if (this.#fault) throw this.#fault;
+    const fault = this.#lost ?? this.#fault;
+    this.#fault = undefined;
+    if (fault) throw fault;
   }
 
   /** A buffer for storage and copies. Throws GPU_OOM beyond the budget, LIMIT beyond the device's size. */

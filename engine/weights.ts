@@ -112,17 +112,22 @@ async function runOnce(
   if (given) return given;
   const placement = place(program);
   verify(program, placement);
-  const scratch = placement.buffers.map((bytes) => device.createBuffer(result.name, bytes));
+  const made: GPUBuffer[] = [];
   const buffers = new Map(staged);
-  for (const [id, index] of placement.bufferOf) buffers.set(id, scratch[index]!);
-  const pipelines = await compilePipelines(device, program);
-  const uniforms: GPUBuffer[] = [];
-  const steps = makeSteps(device, program, pipelines, buffers, (buffer) => uniforms.push(buffer));
-  submit(device, steps);
-  await device.gpu.queue.onSubmittedWorkDone();
-  for (const buffer of uniforms) device.destroyBuffer(buffer);
-  device.check();
-  const kept = buffers.get(result.id)!;
-  for (const buffer of scratch) if (buffer !== kept) device.destroyBuffer(buffer);
-  return kept;
+  let kept: GPUBuffer | undefined;
+  try {
+    for (const bytes of placement.buffers) made.push(device.createBuffer(result.name, bytes));
+    for (const [id, index] of placement.bufferOf) buffers.set(id, made[index]!);
+    const pipelines = await compilePipelines(device, program);
+    submit(
+      device,
+      makeSteps(device, program, pipelines, buffers, (buffer) => made.push(buffer)),
+    );
+    await device.gpu.queue.onSubmittedWorkDone();
+    device.check();
+    kept = buffers.get(result.id)!;
+    return kept;
+  } finally {
+    for (const buffer of made) if (buffer !== kept) device.destroyBuffer(buffer);
+  }
 }

@@ -16,6 +16,15 @@ import { textEncoder } from "./clip.ts";
 import { decodeGraph } from "./decode.ts";
 import { type LatentShape, stepGraph, textGraph, timeGraph } from "./denoise.ts";
 
+/** Where plans are made, and how. */
+export interface Setting {
+  readonly device: Device;
+  readonly weights: WeightCache;
+  readonly dtype: DType;
+  /** Stops loading between two weights. */
+  readonly signal: AbortSignal;
+}
+
 export interface RunSizes {
   readonly latents: LatentShape;
   /** UNet evaluations. */
@@ -34,12 +43,11 @@ export interface Plans {
 
 /** Compiles what the loop needs. The plans are chained by their buffers; nothing passes the host. */
 export async function compilePlans(
-  device: Device,
-  weights: WeightCache,
+  setting: Setting,
   { text, unet }: Checkpoint,
-  dtype: DType,
   sizes: RunSizes,
 ): Promise<Plans> {
+  const { device, weights, dtype, signal } = setting;
   const { latents, evaluations, repeats, tokens } = sizes;
   const made: Plan[] = [];
   const keep = (plan: Plan): Plan => {
@@ -53,11 +61,11 @@ export async function compilePlans(
     const ids = input("ids", [repeats, tokens], "i32");
     const context = perPicture(textEncoder(text.weights, text.config, ids, dtype), latents.batch);
     const promptOutputs = textGraph(unet.weights, unet.config, context);
-    const prompt = keep(await compile(device, promptOutputs, { label: "prompt", weights }));
+    const prompt = keep(await compile(device, promptOutputs, { label: "prompt", weights, signal }));
 
     const sinusoids = input("sinusoids", [evaluations, unet.config.blockOutChannels[0]!], "f32");
     const timeOutputs = timeGraph(unet.weights, cast(sinusoids, dtype));
-    const times = keep(await compile(device, timeOutputs, { label: "times", weights }));
+    const times = keep(await compile(device, timeOutputs, { label: "times", weights, signal }));
 
     const stepSizes = {
       latents,
@@ -73,7 +81,10 @@ export async function compilePlans(
     };
     const graph = stepGraph(unet.weights, unet.config, stepSizes);
     const step = keep(
-      await compile(device, graph, { label: "step", weights, bind, carry: { state: "next" } }),
+      await compile(device, graph, {
+        ...{ label: "step", weights, signal, bind },
+        carry: { state: "next" },
+      }),
     );
     return { prompt, times, step, destroy };
   } catch (error) {
@@ -84,15 +95,13 @@ export async function compilePlans(
 
 /** Compiles the way from the state of `step` to bytes. */
 export function compileDecoder(
-  device: Device,
-  weights: WeightCache,
+  { device, weights, dtype, signal }: Setting,
   { vae }: Checkpoint,
-  dtype: DType,
   latents: LatentShape,
   state: ReturnType<Plan["buffer"]>,
 ): Promise<Plan> {
   const graph = decodeGraph(vae.weights, vae.config, latents, dtype);
-  return compile(device, { ...graph }, { label: "decode", weights, bind: { state } });
+  return compile(device, { ...graph }, { label: "decode", weights, signal, bind: { state } });
 }
 
 /** [halves, N, C] -> [halves · batch, N, C]: every picture of a half sees the same prompt. */

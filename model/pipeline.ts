@@ -5,8 +5,10 @@ import { type Device, type DType, openDevice, type Plan, WeightCache } from "../
 import { createTorchGenerator } from "../engine/random.ts";
 import { createSampler, type Sampler, SamplerError } from "../sampler/index.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
-import { coefficientTable, initialState, type LatentShape, latentsOf } from "./denoise.ts";
+import { coefficientTable, initialState, type LatentShape } from "./denoise.ts";
+import { runSteps } from "./loop.ts";
 import { compileDecoder, compilePlans, type Plans, type RunSizes } from "./painter.ts";
+import { readLatents, readPicture } from "./read-back.ts";
 import {
   type GenerateRequest,
   type GenerateResult,
@@ -19,9 +21,6 @@ import {
 } from "./request.ts";
 import { timestepEmbedding } from "./unet.ts";
 
-/** Steps that may be under way on the GPU before the host waits for the oldest. */
-const IN_FLIGHT = 2;
-
 export class StableDiffusion implements ImagePipeline {
   readonly warnings: readonly string[];
   readonly dtype: "f16" | "f32";
@@ -32,7 +31,10 @@ export class StableDiffusion implements ImagePipeline {
   readonly #strict: boolean;
   #plans: { readonly key: string; readonly plans: Plans } | undefined;
   #decoder: Plan | undefined;
-  #state: "idle" | "busy" | "disposed" = "idle";
+  /** The run in progress; settles without a fault. */
+  #running: Promise<void> | undefined;
+  #disposed: Promise<void> | undefined;
+  readonly #disposal = new AbortController();
 
   /**
    * Opens a checkpoint: every header is read and checked, weights follow when they are needed.
@@ -74,16 +76,30 @@ export class StableDiffusion implements ImagePipeline {
    * finite, BUSY while another call runs, DISPOSED after disposal, `signal.reason` when aborted.
    */
   async generate(request: GenerateRequest): Promise<GenerateResult> {
-    this.#begin();
+    this.#disposal.signal.throwIfAborted();
+    if (this.#running) {
+      throw new DiffusionError("BUSY", "this pipeline is painting already", {
+        hint: "Await the first call, or load a second pipeline.",
+      });
+    }
+    const signals = [this.#disposal.signal, request.signal].filter(
+      (signal) => signal !== undefined,
+    );
+    const result = this.#generate(request, AbortSignal.any(signals));
+    this.#running = result.then(
+      () => undefined,
+      () => undefined,
+    );
     try {
-      return await this.#generate(request);
+      return await result;
     } finally {
-      if (this.#state === "busy") this.#state = "idle";
+      this.#running = undefined;
     }
   }
 
-  async #generate(request: GenerateRequest): Promise<GenerateResult> {
+  async #generate(request: GenerateRequest, signal: AbortSignal): Promise<GenerateResult> {
     const clock = stopwatch();
+    signal.throwIfAborted();
     const resolved = validateRequest(request, this.#defaults());
     if (resolved.guidanceRescale !== 0) {
       throw new DiffusionError("BAD_REQUEST", "guidanceRescale is not in this version", {
@@ -92,7 +108,6 @@ export class StableDiffusion implements ImagePipeline {
     }
     const sampler = this.#sampler(resolved);
     const { ids, warnings } = this.#tokenize(resolved);
-    request.signal?.throwIfAborted();
     const latents = this.#latentShape(resolved);
     const sizes = {
       latents,
@@ -100,39 +115,33 @@ export class StableDiffusion implements ImagePipeline {
       repeats: repeats(resolved),
       tokens: ids.tokens,
     };
-    const plans = await this.#compile(sizes);
+    const plans = await this.#compile(sizes, signal);
+    // Before the loop: what the decoder cannot do is said before the work, not after it.
+    const decoder =
+      request.output === "latent" ? undefined : await this.#compileDecoder(plans, latents, signal);
     clock.lap("load");
     this.#start(plans, resolved, sampler, latents, ids.values);
     await plans.prompt.done();
     clock.lap("encode");
-    await this.#steps(plans.step, sampler, request);
+    await runSteps(plans.step, sampler, { signal, onStep: request.onStep });
     clock.lap("steps");
-    const images =
-      request.output === "latent" ? [] : await this.#decode(plans, latents, request.signal);
-    const state = request.output === "latent" ? await finiteState(plans.step, latents) : undefined;
+    const how = `${resolved.scheduler}, ${this.dtype}`;
+    const images: RgbaImage[] = [];
+    for (let i = 0; decoder && i < latents.batch; i++) {
+      images.push(await readPicture(decoder, i, latents, this.#checkpoint.factor, how));
+      signal.throwIfAborted();
+    }
+    const read = decoder ? {} : { latents: await readLatents(plans.step, latents, how) };
     clock.lap("decode");
     return {
       images,
-      ...(state
-        ? { latents: { data: latentsOf(state, latents), shape: torchShape(latents) } }
-        : {}),
+      ...read,
       seed: resolved.seed,
       warnings,
       timings: clock.times(),
       request: resolved,
       model: this.#info(),
     };
-  }
-
-  #begin(): void {
-    if (this.#state === "disposed")
-      throw new DiffusionError("DISPOSED", "this pipeline was disposed of");
-    if (this.#state === "busy") {
-      throw new DiffusionError("BUSY", "this pipeline is painting already", {
-        hint: "Await the first call, or load a second pipeline.",
-      });
-    }
-    this.#state = "busy";
   }
 
   #defaults(): Parameters<typeof validateRequest>[1] {
@@ -178,19 +187,21 @@ export class StableDiffusion implements ImagePipeline {
   }
 
   /** The plans for these sizes; those of other sizes are freed first. */
-  async #compile(sizes: RunSizes): Promise<Plans> {
+  async #compile(sizes: RunSizes, signal: AbortSignal): Promise<Plans> {
     const key = JSON.stringify(sizes);
     if (this.#plans?.key === key) return this.#plans.plans;
     await this.#freePlans();
-    const plans = await compilePlans(
-      this.#device,
-      this.#weights,
-      this.#checkpoint,
-      this.dtype,
-      sizes,
-    );
+    const setting = { device: this.#device, weights: this.#weights, dtype: this.dtype, signal };
+    const plans = await compilePlans(setting, this.#checkpoint, sizes);
     this.#plans = { key, plans };
     return plans;
+  }
+
+  async #compileDecoder(plans: Plans, latents: LatentShape, signal: AbortSignal): Promise<Plan> {
+    const setting = { device: this.#device, weights: this.#weights, dtype: this.dtype, signal };
+    const state = plans.step.buffer("state");
+    this.#decoder ??= await compileDecoder(setting, this.#checkpoint, latents, state);
+    return this.#decoder;
   }
 
   async #freePlans(): Promise<void> {
@@ -226,71 +237,24 @@ export class StableDiffusion implements ImagePipeline {
     plans.times.run();
   }
 
-  /** The loop: the host writes a number and submits; it waits only when it is two steps ahead. */
-  async #steps(step: Plan, sampler: Sampler, { signal, onStep }: GenerateRequest): Promise<void> {
-    const started = performance.now();
-    const pending: Promise<void>[] = [];
-    const finish = async (done: number) => {
-      await pending.shift();
-      const elapsedMs = performance.now() - started;
-      const steps = sampler.rows.length;
-      const { timestep } = sampler.rows[done - 1]!;
-      onStep?.({
-        step: done,
-        steps,
-        timestep,
-        elapsedMs,
-        etaMs: (elapsedMs / done) * (steps - done),
-      });
-    };
-    for (let i = 0; i < sampler.rows.length; i++) {
-      signal?.throwIfAborted();
-      step.write("step", [i]);
-      step.run();
-      const done = step.done();
-      done.catch(() => undefined);
-      pending.push(done);
-      if (pending.length >= IN_FLIGHT) await finish(i + 2 - IN_FLIGHT);
-    }
-    while (pending.length > 0) await finish(sampler.rows.length - pending.length + 1);
-    signal?.throwIfAborted();
-  }
-
-  async #decode(
-    plans: Plans,
-    latents: LatentShape,
-    signal: AbortSignal | undefined,
-  ): Promise<RgbaImage[]> {
-    const { factor } = this.#checkpoint;
-    this.#decoder ??= await compileDecoder(
-      this.#device,
-      this.#weights,
-      this.#checkpoint,
-      this.dtype,
-      latents,
-      plans.step.buffer("state"),
-    );
-    const images: RgbaImage[] = [];
-    for (let i = 0; i < latents.batch; i++) {
-      signal?.throwIfAborted();
-      this.#decoder.write("index", [i]);
-      this.#decoder.run();
-      const [words, status] = await this.#decoder.readAll(["rgba", "status"]);
-      images.push(picture(words as Int32Array, status![0]!, latents, factor));
-    }
-    return images;
-  }
-
   #info(): ModelInfo {
     const { name, scheduler } = this.#checkpoint;
     const adapter = this.#device.info.description || this.#device.info.device;
     return { name, predictionType: scheduler.predictionType, dtype: this.dtype, adapter };
   }
 
-  /** Frees the weights and plans, closes the files, and the device if this pipeline opened it. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#state === "disposed") return;
-    this.#state = "disposed";
+  /**
+   * Stops a run in progress (it rejects with DISPOSED), frees the weights and plans, closes the files,
+   * and the device if this pipeline opened it.
+   */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed ??= this.#dispose();
+    return this.#disposed;
+  }
+
+  async #dispose(): Promise<void> {
+    this.#disposal.abort(new DiffusionError("DISPOSED", "this pipeline was disposed of"));
+    await this.#running;
     await this.#freePlans();
     await this.#weights.destroy();
     await this.#checkpoint[Symbol.asyncDispose]();
@@ -301,48 +265,6 @@ export class StableDiffusion implements ImagePipeline {
 /** diffusers turns guidance on above 1. */
 function repeats({ guidanceScale }: Pick<ResolvedRequest, "guidanceScale">): 1 | 2 {
   return guidanceScale > 1 ? 2 : 1;
-}
-
-function torchShape({ batch, channels, height, width }: LatentShape): number[] {
-  return [batch, channels, height, width];
-}
-
-/** RGBA bytes, if every pixel is a number: a pixel that is not finite has alpha 0. */
-function picture(
-  words: Int32Array,
-  firstBad: number,
-  latents: LatentShape,
-  factor: number,
-): RgbaImage {
-  if (firstBad > 0) throw nonFinite(`the latents are not finite after step ${firstBad}`);
-  const data = new Uint8ClampedArray(
-    words.buffer as ArrayBuffer,
-    words.byteOffset,
-    words.byteLength,
-  );
-  for (let i = 3; i < data.length; i += 4) {
-    if (data[i] === 0) throw nonFinite("the VAE decoder put out pixels that are not finite");
-  }
-  return { width: latents.width * factor, height: latents.height * factor, data };
-}
-
-/** The state after the last step. Throws NUMERIC if a latent is not finite. */
-async function finiteState(step: Plan, latents: LatentShape): Promise<Float32Array> {
-  const state = (await step.read("state")) as Float32Array;
-  const count = latents.batch * latents.channels * latents.height * latents.width;
-  const flags = state.subarray(6 * count);
-  const bad = flags.filter((value) => value > 0);
-  if (bad.length > 0)
-    throw nonFinite(
-      `the latents are not finite after step ${bad.reduce((a, b) => Math.min(a, b))}`,
-    );
-  return state;
-}
-
-function nonFinite(what: string): DiffusionError {
-  return new DiffusionError("NUMERIC", `${what}: the picture would be black`, {
-    hint: "Retry with --dtype f32; if that fails too, the weights hold NaN or infinity.",
-  });
 }
 
 function loadWarnings(device: Device, options: LoadOptions, dtype: DType): string[] {

@@ -1,0 +1,55 @@
+/** What comes back from the GPU, refused where it is not finite: never a black picture. */
+import { DiffusionError } from "../engine/errors.ts";
+import type { Plan } from "../engine/index.ts";
+import { type LatentShape, latentsOf } from "./denoise.ts";
+import type { RgbaImage } from "./request.ts";
+
+/** Decodes picture `index` and reads it, by one read-back. Throws NUMERIC naming step or stage. */
+export async function readPicture(
+  decoder: Plan,
+  index: number,
+  latents: LatentShape,
+  factor: number,
+  how: string,
+): Promise<RgbaImage> {
+  decoder.write("index", [index]);
+  decoder.run();
+  const [words, status] = await decoder.readAll(["rgba", "status"]);
+  if (status![0]! > 0) throw badLatents(status![0]!, how);
+  const { buffer, byteOffset, byteLength } = words!;
+  const data = new Uint8ClampedArray(buffer as ArrayBuffer, byteOffset, byteLength);
+  // to-rgba.wgsl gives a pixel that is not finite alpha 0.
+  for (let i = 3; i < data.length; i += 4) {
+    if (data[i] === 0) throw notFinite("the VAE decoder put out pixels that are not finite", how);
+  }
+  return { width: latents.width * factor, height: latents.height * factor, data };
+}
+
+/** The latents after the last step, [B, C, h, w] as PyTorch lays them out. Throws NUMERIC naming the step. */
+export async function readLatents(
+  step: Plan,
+  latents: LatentShape,
+  how: string,
+): Promise<{ readonly data: Float32Array; readonly shape: readonly number[] }> {
+  const { batch, channels, height, width } = latents;
+  const state = (await step.read("state")) as Float32Array;
+  const firstBad = state.subarray(6 * batch * channels * height * width).filter((step) => step > 0);
+  if (firstBad.length > 0)
+    throw badLatents(
+      firstBad.reduce((a, b) => Math.min(a, b)),
+      how,
+    );
+  return { data: latentsOf(state, latents), shape: [batch, channels, height, width] };
+}
+
+function badLatents(step: number, how: string): DiffusionError {
+  return notFinite(`the latents are not finite after step ${step}`, how);
+}
+
+function notFinite(what: string, how: string): DiffusionError {
+  return new DiffusionError("NUMERIC", `${what} (${how}): the picture would be black`, {
+    hint: how.includes("f16")
+      ? "Retry with --dtype f32; if that fails too, the weights hold NaN or infinity."
+      : "The weights hold NaN, infinity or numbers near it: fetch the checkpoint again.",
+  });
+}
