@@ -45,7 +45,7 @@ export async function openCheckpoint(
     await part("vae", folder.vae),
   ];
   return {
-    name: folder.path,
+    name: folder.name,
     text,
     unet,
     vae,

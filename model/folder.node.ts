@@ -1,5 +1,5 @@
 /** A model as diffusers' save_pretrained writes it: model_index.json and one folder for each part. */
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { DiffusionError, type ErrorCode } from "../engine/errors.ts";
 import { missing } from "../engine/platform/file.node.ts";
 import { readJson, readText } from "../engine/platform/text-file.node.ts";
@@ -33,6 +33,8 @@ export interface WeightComponent<Config> {
 
 export interface ModelFolder extends AsyncDisposable {
   readonly path: string;
+  /** The folder's own name: what a picture says of its model, without the user's folders. */
+  readonly name: string;
   readonly index: ModelIndex;
   readonly textEncoder: WeightComponent<TextConfig>;
   readonly unet: WeightComponent<UnetConfig>;
@@ -65,6 +67,7 @@ export async function openFolder(path: string, options: FolderOptions = {}): Pro
   const { weights, close } = weightOpener(path, options.variant);
   return {
     path,
+    name: basename(resolve(path)),
     index,
     textEncoder: { config: text, tensors: weights("text_encoder", expectedText(text)) },
     unet: { config: unet, tensors: weights("unet", expectedUnet(unet)) },
