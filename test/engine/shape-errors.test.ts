@@ -115,7 +115,7 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       wrong: () => matmul(x(3, 4), x(5, 6)),
       says: ["matmul", "a is [3,4]", "b is [5,6]", "4 columns", "5 rows"],
     },
-    { wrong: () => matmul(x(4), x(4, 6)), says: ["matmul", "a is [4]", "at least two axes"] },
+    { wrong: () => matmul(x(), x(4, 6)), says: ["matmul", "a is []", "scalar"] },
     { wrong: () => matmul(x(2, 3, 4), x(3, 4, 6)), says: ["matmul", "[2]", "[3]", "2 against 3"] },
   ],
   group_norm: [

@@ -47,6 +47,32 @@ const weights = (r: Random, shape: readonly number[], type: "f32" | "f16" | "bf1
   parameterOperand(r.normals(numel(shape)), shape, type, name);
 
 describeBothForms("gemm", (getDevice, software) => {
+  it("takes a vector for a row or a column", async () => {
+    const [v, w] = [tensor([1, 2, 3], [3]), tensor([1, 2, 3, 4, 5, 6], [3, 2])];
+    const batch = tensor([1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 1, 1], [2, 2, 3]);
+    const found = await evaluate(getDevice(), () => [
+      matmul(v, v),
+      matmul(v, w),
+      matmul(batch, v),
+      matmul(v, reshape(batch, [2, 3, 2])),
+    ]);
+    assert.deepEqual(
+      found.map((y) => [y.shape, [...y]]),
+      [
+        [[], [14]],
+        [[2], [22, 28]],
+        [
+          [2, 2],
+          [1, 2, 3, 6],
+        ],
+        [
+          [2, 2],
+          [4, 0, 5, 5],
+        ],
+      ],
+    );
+  });
+
   for (const dtype of ["f32", "f16"] as const) {
     it(`multiplies ${dtype} rows by parameters of every type, with bias and without`, async () => {
       const r = random(11);
