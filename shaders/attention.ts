@@ -1,5 +1,5 @@
-/** Attention without a score matrix. */
-import { type Kernel, linearGrid } from "./kernel.ts";
+/** Attention without a score matrix: the form for GPUs. */
+import { type Dims, type Kernel, linearGrid, type OperandSpec } from "./kernel.ts";
 
 /** Where the rows of an operand lie, in vec4: it may be a slice of a wider tensor. */
 export interface Rows {
@@ -7,28 +7,12 @@ export interface Rows {
   readonly pitch: number;
 }
 
-/** How the work is shared out; the result does not depend on it. */
-export interface AttentionTile {
-  /** Groups of threads in a workgroup, each with eight queries of its own. */
-  readonly groups: number;
-  /** Threads in a group: they share out the keys of a tile, then the channels. */
-  readonly lanes: number;
-  /** Keys that a thread scores before the maximum is taken. */
-  readonly keys: number;
-}
-
-/** One subgroup of lavapipe a workgroup: long stretches between barriers, and 64 sums in flight. */
-export const SOFTWARE_TILE: AttentionTile = { groups: 1, lanes: 8, keys: 8 };
-
-/** 64 queries a workgroup read the same keys and values, so that all but the first find them in the cache. */
-export const GPU_TILE: AttentionTile = { groups: 8, lanes: 8, keys: 4 };
-
 export interface AttentionParams {
   readonly batch: number;
   readonly heads: number;
   readonly queries: number;
   readonly keys: number;
-  /** Channels of a head in q and k, and in v; multiples of 4 if there are several heads. */
+  /** Channels of a head in q and k, and in v (at most 128); multiples of 4 if there are several heads. */
   readonly d: number;
   readonly e: number;
   readonly scale: number;
@@ -36,35 +20,48 @@ export interface AttentionParams {
   readonly q: Rows;
   readonly k: Rows;
   readonly v: Rows;
-  readonly tile: AttentionTile;
 }
 
-const QUERIES = 8;
+/** Groups of threads in a workgroup, each with eight queries: 64 queries read the same keys and values, so
+ * that all but the first find them in the cache. */
+const GROUPS = 8;
+
+/** Threads in a group: they share out the keys of a tile, then the channels. */
+const LANES = 8;
+
+/** Keys that a thread scores before the maximum is taken. */
+const KEYS = 4;
+
+const QUERIES = 8 * GROUPS;
+
+export const ATTENTION_OPERANDS: readonly OperandSpec[] = [
+  { name: "q", access: "read" },
+  { name: "k", access: "read" },
+  { name: "v", access: "read" },
+  { name: "y", access: "write" },
+];
 
 export const attention: Kernel<AttentionParams> = {
   name: "attention",
-  operands: [
-    { name: "q", access: "read" },
-    { name: "k", access: "read" },
-    { name: "v", access: "read" },
-    { name: "y", access: "write" },
-  ],
-  constants: (p) => ({
-    GROUPS: p.tile.groups,
-    LANES: p.tile.lanes,
-    KEYS: p.tile.keys,
-    COLUMNS: Math.ceil(p.e / 4 / p.tile.lanes),
-    CAUSAL: p.causal,
-  }),
-  dims: (p) => ({
-    BLOCKS: blocks(p),
+  operands: ATTENTION_OPERANDS,
+  constants: (p) => ({ GROUPS, LANES, KEYS, COLUMNS: Math.ceil(p.e / 4 / LANES) }),
+  dims: (p) => attentionDims(p, QUERIES),
+  workgroups: (p) => linearGrid(p.batch * p.heads * Math.ceil(p.queries / QUERIES), 1),
+  flops: attentionFlops,
+};
+
+/** The sizes that both forms read; `queries` is a workgroup's share. */
+export function attentionDims(p: AttentionParams, queries: number): Dims {
+  return {
+    BLOCKS: Math.ceil(p.queries / queries),
     BATCH: p.batch,
     HEADS: p.heads,
     DV: Math.ceil(p.d / 4),
     EV: Math.ceil(p.e / 4),
     N: p.queries,
     M: p.keys,
-    // The kernel uses powers of two: exp(x) = exp2(x · log2 e).
+    CAUSAL: p.causal ? 1 : 0,
+    // The kernels use powers of two: exp(x) = exp2(x · log2 e).
     SCALE: { f32: p.scale * Math.LOG2E },
     Q_OFFSET: p.q.offset,
     Q_PITCH: p.q.pitch,
@@ -72,11 +69,9 @@ export const attention: Kernel<AttentionParams> = {
     K_PITCH: p.k.pitch,
     V_OFFSET: p.v.offset,
     V_PITCH: p.v.pitch,
-  }),
-  workgroups: (p) => linearGrid(p.batch * p.heads * blocks(p), 1),
-  flops: (p) => 2 * p.batch * p.heads * p.queries * p.keys * (p.d + p.e),
-};
+  };
+}
 
-function blocks({ queries, tile }: AttentionParams): number {
-  return Math.ceil(queries / (QUERIES * tile.groups));
+export function attentionFlops(p: AttentionParams): number {
+  return 2 * p.batch * p.heads * p.queries * p.keys * (p.d + p.e);
 }

@@ -33,7 +33,7 @@ fn main(
   var peak = array<vec4<f32>, 2>(HIDDEN, HIDDEN);
   var total: array<vec4<f32>, 2>;
   var sum: array<array<vec4<f32>, QUERIES>, COLUMNS>;
-  let limit = select(dims.M, min(dims.M, block + GROUPS * QUERIES), CAUSAL);
+  let limit = select(dims.M, min(dims.M, block + GROUPS * QUERIES), dims.CAUSAL == 1u);
   for (var m0 = 0u; m0 < limit; m0 += TILE) {
     var score: array<array<vec4<f32>, 2>, KEYS>;
     // Dawn 0.6.2 does not clear a variable that is declared in a loop: it would keep the last tile's scores.
@@ -62,7 +62,7 @@ fn main(
     for (var j = 0u; j < KEYS; j++) {
       let m = m0 + j * LANES + lane;
       for (var h = 0u; h < 2u; h++) {
-        let seen = select(vec4<u32>(dims.M), min(vec4<u32>(dims.M), n0 + 4u * h + vec4<u32>(1u, 2u, 3u, 4u)), CAUSAL);
+        let seen = select(vec4<u32>(dims.M), min(vec4<u32>(dims.M), n0 + 4u * h + vec4<u32>(1u, 2u, 3u, 4u)), dims.CAUSAL == 1u);
         score[j][h] = select(HIDDEN, dims.SCALE * score[j][h], vec4<u32>(m) < seen);
         high[h] = max(high[h], score[j][h]);
       }

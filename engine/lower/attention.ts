@@ -1,10 +1,6 @@
-/** Lowering of attention: heads of up to 128 channels by one kernel, wider ones by matrix products. */
-import {
-  type AttentionTile,
-  attention as attentionKernel,
-  GPU_TILE,
-  SOFTWARE_TILE,
-} from "../../shaders/attention.ts";
+/** Lowering of attention: heads of up to 128 channels by one kernel (of two forms), wider ones by matrix products. */
+import { attention as attentionTiles } from "../../shaders/attention.ts";
+import { attentionRows } from "../../shaders/attention-rows.ts";
 import { attention as attentionOp } from "../ops/attention.ts";
 import { cast, mul } from "../ops/elementwise.ts";
 import { concat, permute, reshape, slice, split, transpose } from "../ops/layout.ts";
@@ -12,9 +8,9 @@ import { matmul } from "../ops/linear.ts";
 import { softmax } from "../ops/norm.ts";
 import { channels } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import type { Lowering, Target } from "./lowering.ts";
+import type { Lowering } from "./lowering.ts";
 
-/** A thread keeps its share of the sums in registers up to this many channels of v. */
+/** The kernels have room for the sums of this many channels of v. */
 const MAX_CHANNELS = 128;
 
 /** Bytes of scores that exist at one time where they are written out. */
@@ -32,16 +28,12 @@ const attention: Lowering = {
   emit(t, emitter) {
     const { q, k, v } = t.inputs as { q: Tensor; k: Tensor; v: Tensor };
     const views = { q: emitter.view(q), k: emitter.view(k), v: emitter.view(v) };
-    const tile = (t.attrs.tile as AttentionTile | undefined) ?? tileFor(emitter.target);
+    const kernel = emitter.target.software ? attentionRows : attentionTiles;
     const storages = { q: views.q.storage, k: views.k.storage, v: views.v.storage };
     const y = emitter.write(t);
-    emitter.dispatch(attentionKernel, { ...sizes(t), ...views, tile }, { ...storages, y }, t.label);
+    emitter.dispatch(kernel, { ...sizes(t), ...views }, { ...storages, y }, t.label);
   },
 };
-
-function tileFor(target: Target): AttentionTile {
-  return target.software ? SOFTWARE_TILE : GPU_TILE;
-}
 
 function sizes({ inputs, attrs }: Tensor) {
   const { q, k, v } = inputs as { q: Tensor; k: Tensor; v: Tensor };

@@ -1,10 +1,8 @@
 import { attention, concat, evaluate, slice, tensor } from "../../engine/index.ts";
-import { lower } from "../../engine/program.ts";
 import type { Tensor } from "../../engine/tensor.ts";
-import { type AttentionTile, GPU_TILE, SOFTWARE_TILE } from "../../shaders/attention.ts";
 import { type AttentionSizes, attentionReference } from "../reference/attention.ts";
 import { close, rounded } from "../support/close.ts";
-import { describeOnEveryAdapter } from "../support/devices.ts";
+import { describeBothForms } from "../support/devices.ts";
 import { type Random, random } from "../support/random.ts";
 
 interface Case extends AttentionSizes {
@@ -13,22 +11,21 @@ interface Case extends AttentionSizes {
   readonly deviation?: number;
 }
 
-const TILES: readonly (readonly [name: string, tile: AttentionTile])[] = [
-  ["a software adapter's tile", SOFTWARE_TILE],
-  ["a GPU's tile", GPU_TILE],
-];
-
 /**
- * Around 8 and 64 queries, 32 and 64 keys, 32 channels a round of lanes; heads with pads. Dtype, causality
- * and rounds go together, for every combination is a long compilation on a software adapter.
+ * Around 8, 32 and 64 queries, 4 and 32 keys, 32 and 64 channels; heads with pads. Dtype and more than 32
+ * channels of v go together, for every combination is a long compilation on a software adapter.
  */
 const CASES: readonly Case[] = [
   { B: 1, N: 1, M: 1, heads: 1, d: 1, e: 1 },
   { B: 2, N: 9, M: 33, heads: 3, d: 8, e: 20 },
+  { B: 1, N: 33, M: 5, heads: 2, d: 4, e: 32, causal: true },
   { B: 1, N: 65, M: 31, heads: 1, d: 128, e: 31 },
   { B: 1, N: 65, M: 77, heads: 2, d: 64, e: 64, causal: true, dtype: "f16" },
   { B: 2, N: 7, M: 65, heads: 1, d: 13, e: 33, causal: true, dtype: "f16" },
 ];
+
+/** As wide as a kernel takes: for the form that has one pipeline for all widths. */
+const WIDEST: Case = { B: 1, N: 35, M: 6, heads: 2, d: 128, e: 128 };
 
 function operands(c: Case, { normals }: Random) {
   const { B, N, M, heads, d, e, dtype = "f32", deviation = 1 } = c;
@@ -50,24 +47,17 @@ function build(c: Case, { q, k, v }: ReturnType<typeof operands>): Tensor {
   );
 }
 
-const withTile = (t: Tensor, tile: AttentionTile): Tensor => ({
-  ...t,
-  attrs: { ...t.attrs, tile },
-});
-
-describeOnEveryAdapter("attention", (getDevice) => {
-  for (const [name, tile] of TILES) {
-    it(`averages the values by softmax of the scores, with ${name}`, async () => {
-      const source = random(31);
-      for (const c of CASES) {
-        const data = operands(c, source);
-        const y = await evaluate(getDevice(), () => withTile(build(c, data), tile));
-        const expected = attentionReference(data.q, data.k, data.v, c);
-        const label = JSON.stringify(c);
-        close(y, expected, { dtype: c.dtype ?? "f32", terms: c.d + c.M, magnitude: 4, label });
-      }
-    });
-  }
+describeBothForms("attention", (getDevice, software) => {
+  it("averages the values by softmax of the scores", async () => {
+    const source = random(31);
+    for (const c of software ? [...CASES, WIDEST] : CASES) {
+      const data = operands(c, source);
+      const y = await evaluate(getDevice(), () => build(c, data));
+      const expected = attentionReference(data.q, data.k, data.v, c);
+      const label = JSON.stringify(c);
+      close(y, expected, { dtype: c.dtype ?? "f32", terms: c.d + c.M, magnitude: 4, label });
+    }
+  });
 
   it("stays right where scores reach a thousand, and with one huge query", async () => {
     const c: Case = { B: 1, N: 12, M: 100, heads: 1, d: 16, e: 8, scale: 1 };
