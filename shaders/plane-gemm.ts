@@ -58,9 +58,10 @@ export const planeGemm: Kernel<PlaneGemmParams> = {
       ...epilogueDims(p, p.gated ? columns / 2 : columns),
     };
   },
+  // Neighbouring workgroups share columns of w: a strip of it stays in a core's cache.
   workgroups: (p) => [
-    Math.ceil(Math.ceil(p.N / 16) / WIDTH),
     Math.ceil((p.outHeight * Math.ceil(p.outWidth / 4)) / 2),
+    Math.ceil(Math.ceil(p.N / 16) / WIDTH),
     p.batch,
   ],
   flops: (p) => 2 * p.batch * p.outHeight * p.outWidth * p.N * p.K * p.kernelHeight,

@@ -1,6 +1,6 @@
 // The sums of gemm and conv2d on a picture laid out in planes (see planes.wgsl), for software adapters, where
 // a load costs more than arithmetic: y[m, n] = epilogue(Σ_{i, j, c} x[j, c, row(m)·SH + i, column(m)] · w[i, j, c, n]).
-// One thread: two groups of four neighbouring pixels, and four vec4 columns, QUARTER apart.
+// One thread: two groups of four neighbouring pixels, and four vec4 columns.
 @group(0) @binding(0) var<storage, read> x: array<X>;                // [B, KW, C, PLANE] in groups of four pixels
 @group(0) @binding(1) var<storage, read> w: array<W>;                // [B, KH, KW, C, N]
 @group(0) @binding(2) var<storage, read> bias: array<Bias>;          // [N]
@@ -12,17 +12,18 @@ const WIDTH = 8u;
 
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  let n = group.x * WIDTH + local;
-  let g0 = 2u * group.y;
+  let n = group.y * WIDTH + local;
+  let g0 = 2u * group.x;
   if (n >= dims.QUARTER || g0 >= dims.GROUPS) { return; }
   let g1 = min(g0 + 1u, dims.GROUPS - 1u);
   let from0 = g0 / dims.W4 * dims.STEP + g0 % dims.W4;
   let from1 = g1 / dims.W4 * dims.STEP + g1 % dims.W4;
   // Columns beyond the last are computed like the last, and not stored.
   let last = dims.COLUMNS - 1u;
-  let n1 = min(n + dims.QUARTER, last);
-  let n2 = min(n + 2u * dims.QUARTER, last);
-  let n3 = min(n + 3u * dims.QUARTER, last);
+  let n0 = min(columnOf(n, 0u), last);
+  let n1 = min(columnOf(n, 1u), last);
+  let n2 = min(columnOf(n, 2u), last);
+  let n3 = min(columnOf(n, 3u), last);
 
   var s0: mat4x4<f32>; var s1: mat4x4<f32>; var s2: mat4x4<f32>; var s3: mat4x4<f32>;
   var t0: mat4x4<f32>; var t1: mat4x4<f32>; var t2: mat4x4<f32>; var t3: mat4x4<f32>;
@@ -32,7 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var k = 0u; k < dims.K; k++) {
       let x0 = loadX(source + from0);
       let x1 = loadX(source + from1);
-      let w0 = loadW(at + n);
+      let w0 = loadW(at + n0);
       let w1 = loadW(at + n1);
       let w2 = loadW(at + n2);
       let w3 = loadW(at + n3);
@@ -47,22 +48,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var i = 0u; i < dims.STORES; i++) {
     let side = i / 16u;
     let pixel = i / 4u % 4u;
-    let quarter = i % 4u;
+    let part = i % 4u;
     let g = g0 + side;
     let column = g % dims.W4 * 4u + pixel;
     if (g >= dims.GROUPS || column >= dims.OUT_W) { continue; }
     let m = g / dims.W4 * dims.OUT_W + column;
     let row = group.z * dims.M + m;
-    let own = n + quarter * dims.QUARTER;
+    let own = columnOf(n, part);
     if (GATED) {
-      if (quarter >= 2u) { continue; }
-      let value = sums[4u * side + quarter][pixel] + loadBias(own);
-      let gate = sums[4u * side + quarter + 2u][pixel] + loadBias(own + 2u * dims.QUARTER);
+      if (part >= 2u) { continue; }
+      let value = sums[4u * side + part][pixel] + loadBias(own);
+      let gate = sums[4u * side + part + 2u][pixel] + loadBias(own + dims.COLUMNS / 2u);
       storeY(row * dims.PITCH + own, value * gelu4(gate));
     } else if (own < dims.COLUMNS) {
-      storeY(row * dims.PITCH + own, keepLanes(epilogue(sums[4u * side + quarter][pixel], row, own), own, dims.N));
+      storeY(row * dims.PITCH + own, keepLanes(epilogue(sums[4u * side + part][pixel], row, own), own, dims.N));
     }
   }
+}
+
+// The vec4 columns of thread n: four neighbours, or two of the values and the two of their gates.
+fn columnOf(n: u32, part: u32) -> u32 {
+  if (GATED) { return 2u * n + part % 2u + part / 2u * (dims.COLUMNS / 2u); }
+  return 4u * n + part;
 }
 
 // Column p is x[p]·w: the share of one pixel.
