@@ -14,7 +14,7 @@ from latents import encode_dataset
 from run import Run
 from vae import train_decoder, train_vae
 
-# What a 2-core CPU can do in a day and a GPU in an hour or so.
+# The CPU plan is sized for a day or two on 2 cores; the GPU plan has not been timed.
 PLANS = {
     "cpu": dict(scenes=19_000, vae_steps=2_100, decoder_steps=8_000, steps=60_000, batch=32),
     "cuda": dict(scenes=60_000, vae_steps=20_000, decoder_steps=0, steps=60_000, batch=128),
