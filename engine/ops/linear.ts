@@ -35,13 +35,17 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   floating("matmul", a);
   floating("matmul", b);
   if (a.shape.length === 0 || b.shape.length === 0) {
-    throw shapeError("matmul", `a is [${a.shape}] and b is [${b.shape}], but neither may be a scalar`);
+    throw shapeError(
+      "matmul",
+      `a is [${a.shape}] and b is [${b.shape}], but neither may be a scalar`,
+    );
   }
   if (a.shape.length === 1) {
     const product = matmul(reshape(a, [1, ...a.shape]), b);
     return reshape(product, product.shape.toSpliced(b.shape.length === 1 ? 0 : -2, 1));
   }
-  if (b.shape.length === 1) return reshape(matmul(a, reshape(b, [...b.shape, 1])), a.shape.slice(0, -1));
+  if (b.shape.length === 1)
+    return reshape(matmul(a, reshape(b, [...b.shape, 1])), a.shape.slice(0, -1));
   const [M, K] = a.shape.slice(-2) as [number, number];
   const [K2, N] = b.shape.slice(-2) as [number, number];
   if (K !== K2) {

@@ -49,7 +49,7 @@ describe("placement", () => {
     const early = silu(x());
     const late = chain(5);
     const program = lower({ early, late: add(late, early) }, DEFAULT_GPU);
-    const { storage } = program.outputs["early"]!;
+    const { storage } = program.outputs.early!;
     assert.equal(spans(program).get(storage)!.last, program.dispatches.length);
     const { bufferOf } = place(program);
     const sharing = [...bufferOf].filter(([, index]) => index === bufferOf.get(storage.id));

@@ -90,7 +90,7 @@ describe("the verifier of plans", () => {
     const p = program();
     const last = p.dispatches.at(-1)!;
     const early = scratch(p)[0]!;
-    const placement = moved(apart(p), early, last.operands["y"]!);
+    const placement = moved(apart(p), early, last.operands.y!);
     const dispatches = [...p.dispatches, p.dispatches[0]!];
     rejects({ ...p, dispatches }, placement, /output y reads/);
   });

@@ -90,9 +90,9 @@ describeBothForms("conv2d", (getDevice, software) => {
         const terms = 6 * numel(kernel);
         const roundings = dtype === "f16" ? 4 : 1;
         const fused = await runAll(device, { y });
-        close(fused["y"]!, expected.data, { dtype, terms, label: `fused ${kernel}` });
+        close(fused.y!, expected.data, { dtype, terms, label: `fused ${kernel}` });
         const apart = await runAll(device, { y }, { fuse: false });
-        close(apart["y"]!, expected.data, { dtype, terms, roundings, label: `apart ${kernel}` });
+        close(apart.y!, expected.data, { dtype, terms, roundings, label: `apart ${kernel}` });
       }
     });
   }

@@ -111,7 +111,7 @@ function upBlock(call: Call): Tensor {
   const { w, entry, x } = call;
   const h = x("hidden_states");
   const [batch, height, width] = h.shape as [number, number, number];
-  const size = (entry.inputs["upsample_size"] as number[] | undefined) ?? [2 * height, 2 * width];
+  const size = (entry.inputs.upsample_size as number[] | undefined) ?? [2 * height, 2 * width];
   // The block takes the size to come from the skip behind its own.
   const next = tensor(new Float32Array(batch * size[0]! * size[1]!), [batch, ...size, 1]);
   const skips = [next, ...call.list("res_hidden_states_tuple")];
@@ -120,7 +120,7 @@ function upBlock(call: Call): Tensor {
 
 function wholeUnet({ w, entry, folder, x, dtype }: Call): Tensor {
   const { config } = folder.unet;
-  const sinusoids = unet.timestepEmbedding([entry.inputs["timestep"] as number], config);
+  const sinusoids = unet.timestepEmbedding([entry.inputs.timestep as number], config);
   const times = unet.timeProjections(w, tensor(sinusoids, [1, sinusoids.length], dtype));
   const projections = unet.textProjections(w, config, x("encoder_hidden_states"));
   return unet.unet(w, config, x("sample"), { times, text: (path) => projections.get(path)! });
@@ -159,7 +159,7 @@ const BLOCKS: Readonly<Record<string, Build>> = {
   ResnetBlock2D: resnet,
   Downsample2D: downsample,
   Upsample2D: ({ w, entry, x }) =>
-    layers.upsample(w, x("hidden_states"), entry.inputs["output_size"] as [number, number]),
+    layers.upsample(w, x("hidden_states"), entry.inputs.output_size as [number, number]),
   Attention: attention,
   GEGLU: ({ w, x }) => layers.geglu(w, x("hidden_states")),
   FeedForward: ({ w, x }) => layers.feedForward(w, x("hidden_states")),
@@ -170,7 +170,7 @@ const BLOCKS: Readonly<Record<string, Build>> = {
   TimestepEmbedding: ({ w, x }) => unet.timeEmbedding(w, x("sample")),
   Timesteps: ({ folder, x }) => {
     const { config } = folder.unet;
-    const timesteps = [...(x("timesteps").attrs["data"] as ArrayLike<number> & Iterable<number>)];
+    const timesteps = [...(x("timesteps").attrs.data as ArrayLike<number> & Iterable<number>)];
     const data = unet.timestepEmbedding(timesteps, config);
     return tensor(data, [timesteps.length, data.length / timesteps.length], "f32");
   },
