@@ -8,6 +8,7 @@ import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { coefficientTable, initialState, type LatentShape } from "./denoise.ts";
 import { runSteps } from "./loop.ts";
 import { compileDecoder, compilePlans, type Plans, type RunSizes } from "./painter.ts";
+import type { Picture } from "./picture.ts";
 import { readLatents, readPicture } from "./read-back.ts";
 import {
   type GenerateRequest,
@@ -16,7 +17,6 @@ import {
   type LoadOptions,
   type ModelInfo,
   type ResolvedRequest,
-  type RgbaImage,
   validateRequest,
 } from "./request.ts";
 import { timestepEmbedding } from "./unet.ts";
@@ -75,7 +75,9 @@ export class StableDiffusion implements ImagePipeline {
    * Paints. Throws BAD_REQUEST or SCHEDULER before any GPU work, NUMERIC if a latent or pixel is not
    * finite, BUSY while another call runs, DISPOSED after disposal, `signal.reason` when aborted.
    */
-  async generate(request: GenerateRequest): Promise<GenerateResult> {
+  async generate(
+    request: GenerateRequest,
+  ): Promise<GenerateResult & { images: readonly Picture[] }> {
     this.#disposal.signal.throwIfAborted();
     if (this.#running) {
       throw new DiffusionError("BUSY", "this pipeline is painting already", {
@@ -97,7 +99,7 @@ export class StableDiffusion implements ImagePipeline {
     }
   }
 
-  async #generate(request: GenerateRequest, signal: AbortSignal): Promise<GenerateResult> {
+  async #generate(request: GenerateRequest, signal: AbortSignal) {
     const clock = stopwatch();
     signal.throwIfAborted();
     const resolved = validateRequest(request, this.#defaults());
@@ -126,7 +128,7 @@ export class StableDiffusion implements ImagePipeline {
     await runSteps(plans.step, sampler, { signal, onStep: request.onStep });
     clock.lap("steps");
     const how = `${resolved.scheduler}, ${this.dtype}`;
-    const images: RgbaImage[] = [];
+    const images: Picture[] = [];
     for (let i = 0; decoder && i < latents.batch; i++) {
       images.push(await readPicture(decoder, i, latents, this.#checkpoint.factor, how));
       signal.throwIfAborted();

@@ -2,7 +2,7 @@
 import { DiffusionError } from "../engine/errors.ts";
 import type { Plan } from "../engine/index.ts";
 import { type LatentShape, latentsOf } from "./denoise.ts";
-import type { RgbaImage } from "./request.ts";
+import { Picture } from "./picture.ts";
 
 /** Decodes picture `index` and reads it, by one read-back. Throws NUMERIC naming step or stage. */
 export async function readPicture(
@@ -11,7 +11,7 @@ export async function readPicture(
   latents: LatentShape,
   factor: number,
   how: string,
-): Promise<RgbaImage> {
+): Promise<Picture> {
   decoder.write("index", [index]);
   decoder.run();
   const [words, status] = await decoder.readAll(["rgba", "status"]);
@@ -22,7 +22,7 @@ export async function readPicture(
   for (let i = 3; i < data.length; i += 4) {
     if (data[i] === 0) throw notFinite("the VAE decoder put out pixels that are not finite", how);
   }
-  return { width: latents.width * factor, height: latents.height * factor, data };
+  return new Picture(latents.width * factor, latents.height * factor, data);
 }
 
 /** The latents after the last step, [B, C, h, w] as PyTorch lays them out. Throws NUMERIC naming the step. */

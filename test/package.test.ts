@@ -60,7 +60,7 @@ describe("the README", () => {
       const file = join(folder, `example-${i}.ts`);
       writeFileSync(file, `${code}\nprocess.exit();\n`);
       await promisify(execFile)(process.execPath, ["--import", tsx, file], { cwd: folder });
-      if (code.includes("writeFileSync")) {
+      if (code.includes(".save(")) {
         const picture = readdirSync(folder).find((name) => name.endsWith(".png"));
         assert.equal(picture, "lighthouse-42.png");
       }

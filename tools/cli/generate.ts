@@ -2,9 +2,9 @@
 import { Command } from "commander";
 import { DiffusionError } from "../../engine/errors.ts";
 import { writeSafetensors } from "../../engine/safetensors.ts";
+import { encodePng } from "../../model/png.node.ts";
 import { type GenerateRequest, type GenerateResult, validateRequest } from "../../model/request.ts";
 import { KEYWORD, ownRecord, pictureTexts } from "../metadata.ts";
-import { encodePng } from "../png.node.ts";
 import { VERSION } from "../version.node.ts";
 import type { CliContext } from "./context.ts";
 import { defaultModel } from "./default-model.node.ts";

@@ -5,8 +5,8 @@ import { Command } from "commander";
 import { DiffusionError } from "../../engine/errors.ts";
 import { openFile } from "../../engine/platform/file.node.ts";
 import { readSafetensors, type StoredTensor } from "../../engine/safetensors.ts";
+import { readPng } from "../../model/png.node.ts";
 import { recordOf } from "../metadata.ts";
-import { readPng } from "../png.node.ts";
 import type { CliContext } from "./context.ts";
 import { printable } from "./faults.ts";
 

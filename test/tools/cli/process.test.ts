@@ -4,7 +4,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { readPng } from "../../../tools/png.node.ts";
+import { readPng } from "../../../model/png.node.ts";
 
 const root = join(import.meta.dirname, "../../..");
 const fakeCli = ["--import", "tsx", "test/support/fake-cli.ts"];

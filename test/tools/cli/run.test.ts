@@ -8,7 +8,7 @@ import { readSafetensors } from "../../../engine/safetensors.ts";
 import type { CliContext } from "../../../tools/cli/context.ts";
 import type { DescribeAdapters } from "../../../tools/cli/devices.ts";
 import { run } from "../../../tools/cli/program.ts";
-import { readPng } from "../../../tools/png.node.ts";
+import { readPng } from "../../../model/png.node.ts";
 import { type FakeOptions, fakePipeline } from "../../support/fake-pipeline.ts";
 
 interface Setting extends FakeOptions {

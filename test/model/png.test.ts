@@ -3,9 +3,9 @@ import { deflateSync } from "node:zlib";
 import fc from "fast-check";
 import { PNG } from "pngjs";
 import type { DiffusionError } from "../../engine/errors.ts";
+import { encodePng, readPng } from "../../model/png.node.ts";
 import { validateRequest } from "../../model/request.ts";
 import { KEYWORD, pictureTexts, recordOf, webUiParameters } from "../../tools/metadata.ts";
-import { encodePng, readPng } from "../../tools/png.node.ts";
 import { fakeResult, gradient } from "../support/fake-pipeline.ts";
 
 const resultFor = (request: object) =>

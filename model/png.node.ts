@@ -2,10 +2,11 @@
  * PNG with text. pngjs writes the picture; it knows no text chunks, so those are put in here
  * (PNG specification, 11.3.4: tEXt is Latin-1, iTXt is UTF-8) and read back.
  */
+import { rename, rm, writeFile } from "node:fs/promises";
 import { crc32, inflateSync } from "node:zlib";
 import { PNG } from "pngjs";
 import { DiffusionError } from "../engine/errors.ts";
-import type { RgbaImage } from "../model/request.ts";
+import type { RgbaImage } from "./request.ts";
 
 /** One text chunk: a keyword of 1..79 Latin-1 characters, and any text. */
 export interface PngText {
@@ -21,6 +22,23 @@ export function encodePng(image: RgbaImage, texts: readonly PngText[] = []): Buf
   const plain = PNG.sync.write(png, { colorType: isOpaque(data) ? 2 : 6, inputColorType: 6 });
   const chunks = texts.map(({ keyword, text }) => textChunk(keyword, text));
   return Buffer.concat([plain.subarray(0, AFTER_HEADER), ...chunks, plain.subarray(AFTER_HEADER)]);
+}
+
+/** Writes a PNG by way of a file beside it, which takes its place when it is whole. */
+export async function savePng(image: RgbaImage, path: string): Promise<void> {
+  const partial = `${path}.${process.pid}.part`;
+  try {
+    await writeFile(partial, encodePng(image), { flag: "wx" });
+    await rename(partial, path);
+  } catch (cause) {
+    await rm(partial, { force: true });
+    const { code, message } = cause as NodeJS.ErrnoException;
+    throw new DiffusionError(
+      code === "ENOSPC" ? "DISK_FULL" : "OUTPUT",
+      `${path} cannot be written: ${message}`,
+      { hint: "Check that the folder is there, may be written, and has room.", cause },
+    );
+  }
 }
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
