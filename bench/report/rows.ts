@@ -38,7 +38,7 @@ const kernel = ({ name }: (typeof KERNEL_CASES)[number], index: number): Row => 
   wanted: { atLeast: 7 },
   unit: "GFLOP/s",
   async measure({ device }) {
-    const row = await benchKernel(device, KERNEL_CASES[index]!, "f32", 5);
+    const row = await benchKernel(device, KERNEL_CASES[index]!, "f32", 9);
     const note = `${row.gflops.toFixed(1)} by the wall, ${row.gflopsByCpu.toFixed(1)} by CPU time`;
     // A GPU's work is not in the CPU's time; a busy machine's wall clock says nothing of the kernel.
     return {
