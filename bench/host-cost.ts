@@ -14,7 +14,7 @@ export interface HostCost {
 }
 
 /** Short rounds: on a busy machine some fit between two turns of the others. */
-const ROUNDS = 100;
+const ROUNDS = 500;
 const RUNS = 2;
 
 /** µs per dispatch for a plan of `outputs`, whose weights need not be readable. */
