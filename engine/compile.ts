@@ -4,7 +4,7 @@ import { DiffusionError } from "./errors.ts";
 import type { Outputs } from "./graph.ts";
 import { encode } from "./host.ts";
 import type { Storage } from "./lower/lowering.ts";
-import { type Placement, place, storageBytes } from "./memory.ts";
+import { borrow, type Placement, place, storageBytes } from "./memory.ts";
 import { Plan } from "./plan.ts";
 import { type LowerOptions, lower, type Program } from "./program.ts";
 import { compilePipelines, makeSteps } from "./steps.ts";
@@ -17,6 +17,11 @@ export interface CompileOptions extends LowerOptions {
   readonly weights?: WeightCache;
   /** Buffers of other plans to use as inputs of this one, without a copy. */
   readonly bind?: Readonly<Record<string, GPUBuffer>>;
+  /**
+   * Buffers of another plan to work in. The two must never run at the same time, nor may one's results be
+   * wanted after the other has run; they are freed with the plan that made them.
+   */
+  readonly scratch?: readonly GPUBuffer[];
   /** Input -> output whose value it takes over after each run: state that goes on from run to run. */
   readonly carry?: Readonly<Record<string, string>>;
   /** Stops loading between two weights, with the signal's reason. */
@@ -43,7 +48,7 @@ export async function compile(
     return buffer;
   };
   try {
-    const buffers = scratchBuffers(placement, options.label ?? "plan", make);
+    const buffers = scratchBuffers(placement, options, make);
     const pipelines = compilePipelines(device, program, options.onProgress);
     // Awaited below; until then a failure must not count as unhandled.
     pipelines.catch(() => undefined);
@@ -71,11 +76,17 @@ type MakeBuffer = (label: string, bytes: number) => GPUBuffer;
 /** Storage id -> its buffer, for the storages that share. */
 function scratchBuffers(
   { buffers, bufferOf }: Placement,
-  label: string,
+  { label = "plan", scratch = [] }: CompileOptions,
   make: MakeBuffer,
 ): Map<number, GPUBuffer> {
-  const made = buffers.map((bytes, i) => make(`${label} ${i}`, bytes));
-  return new Map([...bufferOf].map(([id, index]) => [id, made[index]!]));
+  const borrowed = borrow(
+    buffers,
+    scratch.map(({ size }) => size),
+  );
+  const found = buffers.map(
+    (bytes, i) => scratch[borrowed[i] ?? -1] ?? make(`${label} ${i}`, bytes),
+  );
+  return new Map([...bufferOf].map(([id, index]) => [id, found[index]!]));
 }
 
 /** A weight from the cache, a buffer of another plan, or a new one (with its values, where they are known). */

@@ -66,3 +66,18 @@ export function place(program: Program): Placement {
 function overlap(a: Span, b: Span): boolean {
   return a.first <= b.last && b.first <= a.last;
 }
+
+/**
+ * Which of another plan's buffers can stand in for one's own: for each size needed (largest first) the index
+ * of the smallest spare buffer that holds it, or undefined. Each is taken once.
+ */
+export function borrow(
+  needed: readonly number[],
+  spare: readonly number[],
+): (number | undefined)[] {
+  const free = spare.map((_, index) => index).sort((a, b) => spare[b]! - spare[a]!);
+  return needed.map((bytes) => {
+    const place = free.findLastIndex((index) => spare[index]! >= bytes);
+    return place < 0 ? undefined : free.splice(place, 1)[0];
+  });
+}

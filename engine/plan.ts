@@ -199,6 +199,13 @@ export class Plan {
     }
   }
 
+  /** The buffers that it works in, for another plan to share (see `CompileOptions.scratch`). */
+  get scratch(): GPUBuffer[] {
+    const storages = this.program.storages.filter(({ kind }) => kind === "scratch");
+    const buffers = storages.map(({ id }) => this.#buffers.get(id)).filter((b) => b !== undefined);
+    return [...new Set(buffers)];
+  }
+
   /** Bytes of the buffers that this plan made for itself. */
   get ownBytes(): number {
     return this.#owned.reduce((sum, { size }) => sum + size, 0);

@@ -41,11 +41,15 @@ export interface Plans {
   destroy(): Promise<void>;
 }
 
-/** Compiles what the loop needs. The plans are chained by their buffers; nothing passes the host. */
+/**
+ * Compiles what the loop needs. The plans are chained by their buffers; nothing passes the host. With a
+ * decoder, the state is the decoder's, and the steps work in its memory.
+ */
 export async function compilePlans(
   setting: Setting,
   { text, unet }: Checkpoint,
   sizes: RunSizes,
+  decoder?: Plan,
 ): Promise<Plans> {
   const { device, weights, dtype, signal } = setting;
   const { latents, evaluations, repeats, tokens } = sizes;
@@ -76,6 +80,7 @@ export async function compilePlans(
       times: timeOutputs.times,
     };
     const bind = {
+      ...(decoder ? { state: decoder.buffer("state") } : {}),
       times: times.buffer("times"),
       ...Object.fromEntries(Object.keys(promptOutputs).map((path) => [path, prompt.buffer(path)])),
     };
@@ -84,6 +89,7 @@ export async function compilePlans(
       await compile(device, graph, {
         ...{ label: "step", weights, signal, bind },
         carry: { state: "next" },
+        scratch: decoder?.scratch ?? [],
       }),
     );
     return { prompt, times, step, destroy };
@@ -93,15 +99,14 @@ export async function compilePlans(
   }
 }
 
-/** Compiles the way from the state of `step` to bytes. */
+/** Compiles the way from the state (an input of this plan) to bytes. */
 export function compileDecoder(
   { device, weights, dtype, signal }: Setting,
   { vae }: Checkpoint,
   latents: LatentShape,
-  state: ReturnType<Plan["buffer"]>,
 ): Promise<Plan> {
   const graph = decodeGraph(vae.weights, vae.config, latents, dtype);
-  return compile(device, { ...graph }, { label: "decode", weights, signal, bind: { state } });
+  return compile(device, { ...graph }, { label: "decode", weights, signal });
 }
 
 /** [halves, N, C] -> [halves · batch, N, C]: every picture of a half sees the same prompt. */

@@ -21,6 +21,14 @@ import {
 } from "./request.ts";
 import { timestepEmbedding } from "./unet.ts";
 
+/** Plans for one set of sizes, which `key` spells out. */
+interface Compiled {
+  readonly key: string;
+  readonly plans: Plans;
+  /** Absent where latents were asked for. */
+  readonly decoder: Plan | undefined;
+}
+
 export class StableDiffusion implements ImagePipeline {
   readonly warnings: readonly string[];
   readonly dtype: "f16" | "f32";
@@ -29,8 +37,7 @@ export class StableDiffusion implements ImagePipeline {
   readonly #checkpoint: Checkpoint;
   readonly #weights: WeightCache;
   readonly #strict: boolean;
-  #plans: { readonly key: string; readonly plans: Plans } | undefined;
-  #decoder: Plan | undefined;
+  #compiled: Compiled | undefined;
   /** The run in progress; settles without a fault. */
   #running: Promise<void> | undefined;
   #disposed: Promise<void> | undefined;
@@ -117,10 +124,7 @@ export class StableDiffusion implements ImagePipeline {
       repeats: repeats(resolved),
       tokens: ids.tokens,
     };
-    const plans = await this.#compile(sizes, signal);
-    // Before the loop: what the decoder cannot do is said before the work, not after it.
-    const decoder =
-      request.output === "latent" ? undefined : await this.#compileDecoder(plans, latents, signal);
+    const { plans, decoder } = await this.#compile(sizes, request.output !== "latent", signal);
     clock.lap("load");
     this.#start(plans, resolved, sampler, latents, ids.values);
     await plans.prompt.done();
@@ -189,28 +193,30 @@ export class StableDiffusion implements ImagePipeline {
   }
 
   /** The plans for these sizes; those of other sizes are freed first. */
-  async #compile(sizes: RunSizes, signal: AbortSignal): Promise<Plans> {
-    const key = JSON.stringify(sizes);
-    if (this.#plans?.key === key) return this.#plans.plans;
+  async #compile(sizes: RunSizes, decode: boolean, signal: AbortSignal): Promise<Compiled> {
+    const key = JSON.stringify({ sizes, decode });
+    if (this.#compiled?.key === key) return this.#compiled;
     await this.#freePlans();
     const setting = { device: this.#device, weights: this.#weights, dtype: this.dtype, signal };
-    const plans = await compilePlans(setting, this.#checkpoint, sizes);
-    this.#plans = { key, plans };
-    return plans;
-  }
-
-  async #compileDecoder(plans: Plans, latents: LatentShape, signal: AbortSignal): Promise<Plan> {
-    const setting = { device: this.#device, weights: this.#weights, dtype: this.dtype, signal };
-    const state = plans.step.buffer("state");
-    this.#decoder ??= await compileDecoder(setting, this.#checkpoint, latents, state);
-    return this.#decoder;
+    // The decoder first: its buffers are the largest, and what it cannot do is said before the work.
+    const decoder = decode
+      ? await compileDecoder(setting, this.#checkpoint, sizes.latents)
+      : undefined;
+    try {
+      const plans = await compilePlans(setting, this.#checkpoint, sizes, decoder);
+      this.#compiled = { key, plans, decoder };
+      return this.#compiled;
+    } catch (error) {
+      await decoder?.destroy();
+      throw error;
+    }
   }
 
   async #freePlans(): Promise<void> {
-    await this.#decoder?.destroy();
-    await this.#plans?.plans.destroy();
-    this.#decoder = undefined;
-    this.#plans = undefined;
+    const { plans, decoder } = this.#compiled ?? {};
+    this.#compiled = undefined;
+    await plans?.destroy();
+    await decoder?.destroy();
   }
 
   /** Writes all that a run starts from, and submits what precedes the loop. */

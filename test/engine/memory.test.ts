@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { add, input, linear, mul, silu, type Tensor } from "../../engine/index.ts";
-import { place, spans, storageBytes } from "../../engine/memory.ts";
+import { borrow, place, spans, storageBytes } from "../../engine/memory.ts";
 import { lower, type Program } from "../../engine/program.ts";
 import { verify } from "../../engine/verify.ts";
 import { DEFAULT_GPU, SOFTWARE } from "../../tools/plans/targets.ts";
@@ -85,5 +85,14 @@ describe("placement", () => {
     const w = input("w", [16, 16]);
     const { inputs } = lower({ y: linear(linear(x(), w), w) }, DEFAULT_GPU);
     assert.deepEqual(Object.keys(inputs).sort(), ["w", "x"]);
+  });
+});
+
+describe("borrowing buffers of another plan", () => {
+  it("takes the smallest that is large enough, and none twice", () => {
+    assert.deepEqual(borrow([20, 10, 10, 4], [128, 16, 4, 12]), [0, 3, 1, 2]);
+    assert.deepEqual(borrow([8, 8], [8]), [0, undefined]);
+    assert.deepEqual(borrow([9], [8, 8]), [undefined]);
+    assert.deepEqual(borrow([], [8]), []);
   });
 });
