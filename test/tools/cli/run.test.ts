@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { DiffusionError, type ErrorCode, EXIT_STATUS } from "../../../engine/errors.ts";
 import { openFile } from "../../../engine/platform/file.node.ts";
 import { readSafetensors } from "../../../engine/safetensors.ts";
+import { readPng } from "../../../model/png.node.ts";
 import type { CliContext } from "../../../tools/cli/context.ts";
 import type { DescribeAdapters } from "../../../tools/cli/devices.ts";
 import { run } from "../../../tools/cli/program.ts";
-import { readPng } from "../../../model/png.node.ts";
 import { type FakeOptions, fakePipeline } from "../../support/fake-pipeline.ts";
 
 interface Setting extends FakeOptions {
