@@ -229,14 +229,19 @@ const SCHEDULER_ALIASES: Readonly<Record<string, string>> = {
 };
 
 function schedulerName(value: unknown, known: readonly string[]): string {
-  const key = String(value).toLowerCase();
-  const name = Object.hasOwn(SCHEDULER_ALIASES, key) ? SCHEDULER_ALIASES[key] : key;
-  if (typeof value === "string" && name !== undefined && known.includes(name)) return name;
+  if (typeof value === "string") {
+    const key = value.toLowerCase();
+    const name = Object.hasOwn(SCHEDULER_ALIASES, key) ? SCHEDULER_ALIASES[key] : key;
+    if (name !== undefined && known.includes(name)) return name;
+  }
   throw bad(`scheduler must be one of ${known.join(", ")} (got ${show(value)})`);
 }
 
+/** A value as a message shows it. Objects are named by their kind: their own toString may be anything. */
 function show(value: unknown): string {
-  const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
+  const object = typeof value === "object" && value !== null;
+  const plain = object ? (Array.isArray(value) ? "a list" : "an object") : String(value);
+  const shown = typeof value === "string" ? JSON.stringify(value) : plain;
   return shown.length > 40 ? `${shown.slice(0, 37)}...` : shown;
 }
 

@@ -107,6 +107,7 @@ describe("validateRequest", () => {
           assert.equal((error as DiffusionError).code, "BAD_REQUEST");
         }
       }),
+      { examples: [[{ prompt: { toString: {} } }], [{ scheduler: Object.create(null) }]] },
     );
   });
 });
