@@ -1,4 +1,4 @@
-"""Renders the dataset once, in chunks that can be resumed: pictures as uint8, scenes as JSON lines."""
+"""Renders the dataset once, in chunks that can be resumed: pictures and what their cells show, scenes as JSON lines."""
 
 import json
 from concurrent.futures import ProcessPoolExecutor
@@ -13,7 +13,7 @@ VALIDATION_SEED = 1_000_000
 
 
 def render_dataset(folder, count, workers, log):
-    """Fills folder with scenes-NNNN.{npy,jsonl}; chunk n depends on nothing but n."""
+    """Fills folder with scenes-N.{npy,cells.npy,jsonl}; chunk n depends on nothing but n."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [n for n in chunk_numbers(count) if not chunk_path(folder, n).exists()]
     with ProcessPoolExecutor(workers) as pool:
@@ -33,9 +33,10 @@ def chunk_path(folder, n):
 def render_chunk(folder, n):
     rng = np.random.default_rng(n)
     scenes = [sample_scene(rng) for _ in range(CHUNK)]
-    pictures = np.stack([render(scene, layout(scene, rng), rng) for scene in scenes])
+    pictures, cells = map(np.stack, zip(*(render(scene, layout(scene, rng), rng) for scene in scenes)))
     path = chunk_path(folder, n)
     path.with_suffix(".jsonl").write_text("\n".join(json.dumps(scene) for scene in scenes))
+    np.save(path.with_suffix(".cells.npy"), cells)
     partial = path.with_suffix(".part.npy")
     np.save(partial, pictures)
     partial.rename(path)
@@ -49,6 +50,11 @@ def training_chunks(folder):
 def load_pictures(paths):
     """uint8 [n, 128, 128, 3]."""
     return np.concatenate([np.load(path) for path in paths])
+
+
+def load_cells(paths):
+    """uint8 [n, 16, 16]: 0 the backdrop, 1 and 2 the objects."""
+    return np.concatenate([np.load(path.with_suffix(".cells.npy")) for path in paths])
 
 
 def load_scenes(paths):

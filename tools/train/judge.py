@@ -57,7 +57,7 @@ def judged_scene(rng):
     for o, where in zip(scene["objects"], placed):
         colour = COLOUR_NAMES.index(o["colour"])
         shapes[colour], places[colour] = SHAPES.index(o["shape"]), where["centre"]
-    return render(scene, placed, rng), shapes, places
+    return render(scene, placed, rng)[0], shapes, places
 
 
 def load_judge(run, count=8_000, epochs=16, batch=64):

@@ -12,11 +12,13 @@ from words import PLAIN, SETTINGS
 
 SIDE = 128
 SAMPLES = 2
+CELL = 8  # pixels to a side of a latent pixel
 FAR = 1e9
 
 
 def render(scene, placed, rng):
-    """Renders one laid-out scene (scenes.layout) to uint8 [128, 128, 3], sRGB."""
+    """Renders one laid-out scene (scenes.layout): its picture uint8 [128, 128, 3], sRGB, and what its cells
+    show most, uint8 [16, 16]: 0 the backdrop, 1 and 2 the objects."""
     look = setting_of(scene["setting"])
     shapes = np.array([o["shape"] for o in placed], np.int64)
     bodies = np.array([[*o["centre"], o["half"], math.cos(o["yaw"]), math.sin(o["yaw"])]
@@ -186,6 +188,7 @@ def shade_object(shapes, bodies, colours, look, sun, i, x, y, z, view, out):
 @njit(fastmath=True)
 def trace(shapes, bodies, colours, look, sun, pitch, phase):
     picture = np.zeros((SIDE, SIDE, 3), np.uint8)
+    hits = np.zeros((SIDE // CELL, SIDE // CELL, 1 + shapes.shape[0]), np.int32)
     out, view = np.zeros(3, np.float32), np.zeros(3, np.float32)
     cp, sp = math.cos(pitch), math.sin(pitch)
     ox, oy, oz = 0.0, 1.1 + 6.4 * sp, 6.4 * cp
@@ -200,6 +203,7 @@ def trace(shapes, bodies, colours, look, sun, pitch, phase):
                 view[0], view[1], view[2] = dx, dy, dz
                 t_floor = -oy / dy if dy < -1e-4 else FAR
                 t, i = march(shapes, bodies, ox, oy, oz, dx, dy, dz, 3.0, min(t_floor, 12.0))
+                hits[row // CELL, column // CELL, i + 1] += 1
                 if i >= 0:
                     shade_object(shapes, bodies, colours, look, sun, i,
                                  ox + t * dx, oy + t * dy, oz + t * dz, view, out)
@@ -215,4 +219,16 @@ def trace(shapes, bodies, colours, look, sun, pitch, phase):
             picture[row, column, 0] = int(r * scale + 0.5)
             picture[row, column, 1] = int(g * scale + 0.5)
             picture[row, column, 2] = int(b * scale + 0.5)
-    return picture
+    return picture, most_seen(hits)
+
+
+@njit(fastmath=True)
+def most_seen(hits):
+    rows, columns, things = hits.shape
+    seen = np.zeros((rows, columns), np.uint8)
+    for row in range(rows):
+        for column in range(columns):
+            for i in range(1, things):
+                if hits[row, column, i] > hits[row, column, seen[row, column]]:
+                    seen[row, column] = i
+    return seen
