@@ -22,8 +22,10 @@ fn main(
 ) {
   let index = group.y * groups.x + group.x;
   let head = index / dims.BLOCKS % dims.HEADS;
-  let batch = index / (dims.BLOCKS * dims.HEADS);
-  if (batch >= dims.BATCH) { return; }
+  // A workgroup too many repeats the last picture, and stores nothing. None leaves early: where all threads of a
+  // subgroup are at work, lavapipe loads what they share (k and v) once.
+  let batch = min(index / (dims.BLOCKS * dims.HEADS), dims.BATCH - 1u);
+  let wanted = index < dims.BATCH * dims.HEADS * dims.BLOCKS;
   let n0 = index % dims.BLOCKS * SIDE * WIDTH;
   let n = n0 + lane + WIDTH * vec4<u32>(0u, 1u, 2u, 3u);
   let limit = select(dims.M, min(dims.M, n0 + SIDE * WIDTH), dims.CAUSAL == 1u);
@@ -73,7 +75,7 @@ fn main(
   for (var i = 0u; i < SIDE * dims.EV; i++) {
     let r = i % SIDE;
     // The pads of v are zero, so those of the sum are.
-    if (n0 + r * WIDTH + lane < dims.N) {
+    if (wanted && n0 + r * WIDTH + lane < dims.N) {
       let row = (batch * dims.N + n0 + r * WIDTH + lane) * dims.HEADS + head;
       storeY(row * dims.EV + i / SIDE, sums[i * WIDTH + lane] / total[r]);
     }

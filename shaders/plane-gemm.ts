@@ -53,7 +53,6 @@ export const planeGemm: Kernel<PlaneGemmParams> = {
       N: p.N,
       OUT_W: p.outWidth,
       COLUMNS: columns,
-      QUARTER: Math.ceil(columns / 4),
       STORES: 32,
       ...epilogueDims(p, p.gated ? columns / 2 : columns),
     };
