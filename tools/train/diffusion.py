@@ -6,47 +6,55 @@ import numpy as np
 import torch
 
 from captions import caption
-from dataset import load_scenes, training_chunks
+from dataset import load_cells, load_scenes, training_chunks
 from latents import latent_path
 from models import make_schedule, make_text_encoder, make_unet
+from naming import Naming, classes_of
 from optimizer import Optimizers
 from run import Average, Run, rate_at
 from vocabulary import WordTokenizer
 
-RATE, DROPOUT = 1.5e-3, 0.1
+RATE, DROPOUT, NAMING_WEIGHT = 2e-3, 0.1, 0.05
 # SD2's schedule ends with a trace of the picture (alpha-bar 0.0047), enough to give the backdrop away;
 # sampling starts from noise alone. So the last steps train on noise alone too (cf. arXiv:2305.08891).
 BLIND_FROM = 950
 
 
-def train_diffusion(run: Run, dataset, steps, batch):
-    """Runs to the given step from the last checkpoint; leaves diffusion.pt."""
+def train_diffusion(team, run: Run, dataset, steps, batch):
+    """Runs to the given step from the last checkpoint; leaves diffusion.pt. `batch` is the whole team's."""
     text, unet = make_networks(run)
+    naming = Naming(unet).to(run.device)
     average = Average([*text.parameters(), *unet.parameters()], 0.9995)
-    optimizer = Optimizers([text, unet], RATE, weight_decay=0.01)
-    step = resume(run, text, unet, average, optimizer)
+    optimizer = Optimizers([text, unet, naming.head], RATE, weight_decay=0.01, team=team)
+    step = resume(run, text, unet, naming, average, optimizer)
     data = Latents(run, dataset)
-    run.log(f"diffusion: {len(data)} latents, {count(text):.2f} M + {count(unet):.2f} M parameters")
+    say = run.log if team.rank == 0 else lambda text: None
+    say(f"diffusion: {len(data)} latents, {count(text):.2f} M + {count(unet):.2f} M parameters")
     losses, since = [], time.time()
     while step < steps:
-        rng = np.random.default_rng([2, step])
-        losses.append(train_step(run, text, unet, data.draw(rng, batch), rng))
-        optimizer.step(RATE * rate_at(step + 1, steps, 300))
+        rng = np.random.default_rng([2, step, team.rank])
+        losses.append(train_step(team, run, text, unet, naming, data.draw(rng, batch // team.size), rng))
+        optimizer.step(RATE * rate_at(step + 1, steps, 200))
         step += 1
         average.update(step)
         if step % 50 == 0:
-            run.log(f"diffusion: step {step}/{steps}, loss {np.mean(losses):.4f}, "
-                    f"{len(losses) * batch / (time.time() - since):.1f} samples/s")
+            loss, names = np.mean(losses, axis=0)
+            say(f"diffusion: step {step}/{steps}, loss {loss:.4f}, naming {names:.4f}, "
+                f"{len(losses) * batch / (time.time() - since):.1f} samples/s")
             losses, since = [], time.time()
-            run.share_cores()
-        if run.is_time_to_save() or step == steps:
-            save(run, text, unet, average, optimizer, step)
+            if team.size == 1:
+                run.share_cores()
+        if team.rank == 0 and (run.is_time_to_save() or step == steps):
+            save(run, text, unet, naming, average, optimizer, step)
 
 
 def make_networks(run):
     torch.manual_seed(0)
-    text = make_text_encoder(len(WordTokenizer().ids)).to(run.device)
-    return text, make_unet().to(run.device)
+    text, unet = make_text_encoder(len(WordTokenizer().ids)).to(run.device), make_unet().to(run.device)
+    read = run.load("text.pt")
+    if read is not None:
+        text.load_state_dict(read)
+    return text, unet
 
 
 def count(module):
@@ -61,33 +69,39 @@ class Latents:
         self.scale = run.load("level.pt")["scaling_factor"]
         self.latents = np.concatenate([np.load(latent_path(run, p)) for p in paths], axis=1)
         self.scenes, self.tokenize = load_scenes(paths), WordTokenizer()
+        self.classes = np.stack([classes_of(scene, cells) for scene, cells in zip(self.scenes, load_cells(paths))])
 
     def __len__(self):
         return 2 * len(self.scenes)
 
     def draw(self, rng, batch):
-        """Scaled latents f32 [batch, 4, 16, 16] and token ids [batch, 77]."""
+        """Scaled latents f32 [batch, 4, 16, 16], token ids [batch, 77], classes of the cells [batch, 2, 16, 16]."""
         picked, mirrored = rng.integers(len(self.scenes), size=batch), rng.integers(2, size=batch)
         ids = [self.tokenize(self.text(n, m, rng)) for n, m in zip(picked, mirrored)]
         z = self.latents[mirrored, picked].astype(np.float32) * self.scale
-        return torch.from_numpy(z), torch.tensor(ids)
+        classes = self.classes[picked]
+        classes = np.where(mirrored[:, None, None, None], classes[..., ::-1], classes).astype(np.int64)
+        return torch.from_numpy(z), torch.tensor(ids), torch.from_numpy(classes)
 
     def text(self, n, mirrored, rng):
         return "" if rng.random() < DROPOUT else caption(self.scenes[n], rng, bool(mirrored))
 
 
-def train_step(run, text, unet, data, rng):
-    z, ids = (x.to(run.device) for x in data)
+def train_step(team, run, text, unet, naming, data, rng):
+    """One step's gradients, averaged over the team; the v-loss and the loss of naming."""
+    z, ids, classes = (x.to(run.device) for x in data)
     noise = torch.from_numpy(rng.standard_normal(z.shape, np.float32)).to(run.device)
     t = spread_times(rng, len(z)).to(run.device)
     noisy, target = diffuse(z, noise, t)
     with run.autocast():
         hidden = text(ids).last_hidden_state
         v = unet(noisy, t, hidden).sample.float()
-    loss = (v - target).square().mean()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_([*text.parameters(), *unet.parameters()], 1.0)
-    return loss.item()
+    loss, names = (v - target).square().mean(), naming.loss(classes)
+    (loss + NAMING_WEIGHT * names).backward()
+    parameters = [p for m in (text, unet, naming.head) for p in m.parameters() if p.grad is not None]
+    team.average_([p.grad for p in parameters])
+    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    return loss.item(), names.item()
 
 
 def spread_times(rng, batch):
@@ -107,17 +121,19 @@ def diffuse(z, noise, t):
     return torch.where(blind, noise, noisy), a.sqrt() * noise - (1 - a).sqrt() * z
 
 
-def save(run, text, unet, average, optimizer, step):
+def save(run, text, unet, naming, average, optimizer, step):
     run.save("diffusion.pt", {"step": step, "text": text.state_dict(), "unet": unet.state_dict(),
-                              "average": average.values, "optimizer": optimizer.state_dict()})
+                              "naming": naming.head.state_dict(), "average": average.values,
+                              "optimizer": optimizer.state_dict()})
 
 
-def resume(run, text, unet, average, optimizer):
+def resume(run, text, unet, naming, average, optimizer):
     state = run.load("diffusion.pt")
     if state is None:
         return 0
     text.load_state_dict(state["text"])
     unet.load_state_dict(state["unet"])
+    naming.head.load_state_dict(state["naming"])
     average.values = state["average"]
     optimizer.load_state_dict(state["optimizer"])
     return state["step"]

@@ -11,6 +11,8 @@ def encode_dataset(run, dataset, count):
     """Leaves latents-NNNNNNN.npy next to each chunk: f16 [2 (as is, mirrored), n, 4, 16, 16], unscaled."""
     (run.work / "latents").mkdir(exist_ok=True)
     vae = level_channels(load_vae(run), run, dataset)
+    # A third of f32's time on CPUs that multiply bf16; its rounding is far below the noise of any step.
+    vae = vae.to(torch.bfloat16, memory_format=torch.channels_last)
     paths = [p for p in training_chunks(dataset)[:count // CHUNK]
              if not latent_path(run, p).exists()]
     for done, path in enumerate(paths, 1):
@@ -28,10 +30,11 @@ def latent_path(run, path):
 
 
 @torch.no_grad()
-def encode(vae, run, pictures, batch=25):
-    parts = [to_network(np.ascontiguousarray(p)).to(run.device)
+def encode(vae, run, pictures, batch=5):
+    """The posterior's mean, f32 [n, 4, 16, 16], computed in the network's own dtype."""
+    parts = [to_network(np.ascontiguousarray(p)).to(run.device, vae.dtype)
              for p in np.array_split(pictures, max(1, len(pictures) // batch))]
-    return np.concatenate([vae.encode(x).latent_dist.mode().cpu().numpy() for x in parts])
+    return np.concatenate([vae.encode(x).latent_dist.mode().float().cpu().numpy() for x in parts])
 
 
 @torch.no_grad()

@@ -6,29 +6,35 @@ so that one learning rate serves both) is from Liu et al., arXiv:2502.16982.
 
 import torch
 
+from team import Team
+
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose every matrix is replaced by the nearest orthogonal one."""
+    """Momentum whose every matrix is replaced by the nearest orthogonal one; a team shares that work."""
 
-    def __init__(self, parameters, lr, momentum=0.95, weight_decay=0.0):
+    def __init__(self, parameters, lr, momentum=0.95, weight_decay=0.0, team=Team()):
         super().__init__(parameters, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
+        self.team = team
 
     @torch.no_grad()
     def step(self):
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    self.update(p, group)
+            parameters = [p for p in group["params"] if p.grad is not None]
+            blends = [self.blend(p, group["momentum"]) for p in parameters]
+            mine = lambda n: n % self.team.size == self.team.rank
+            directions = [orthogonal(b) if mine(n) else torch.zeros_like(b) for n, b in enumerate(blends)]
+            self.team.sum_(directions)
+            for p, direction in zip(parameters, directions):
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(direction.view_as(p), alpha=-group["lr"] * 0.2 * max(direction.shape) ** 0.5)
 
-    def update(self, p, group):
+    def blend(self, p, momentum):
+        """The gradient and its running mean, as a matrix [out, everything else]."""
         state = self.state[p]
         if "mean" not in state:
             state["mean"] = torch.zeros_like(p)
-        state["mean"].lerp_(p.grad, 1 - group["momentum"])
-        blend = p.grad.lerp(state["mean"], group["momentum"]).flatten(1)
-        direction = orthogonal(blend) * 0.2 * max(blend.shape) ** 0.5
-        p.mul_(1 - group["lr"] * group["weight_decay"])
-        p.add_(direction.view_as(p), alpha=-group["lr"])
+        state["mean"].lerp_(p.grad, 1 - momentum)
+        return p.grad.lerp(state["mean"], momentum).flatten(1)
 
 
 def orthogonal(m, rounds=5):
@@ -45,12 +51,12 @@ def orthogonal(m, rounds=5):
 class Optimizers:
     """Both optimizers as one: step, zero_grad, rate, state."""
 
-    def __init__(self, modules, rate, weight_decay):
+    def __init__(self, modules, rate, weight_decay, team=Team()):
         named = [(name, p) for module in modules for name, p in module.named_parameters()
                  if p.requires_grad]
         matrices = [p for name, p in named if suits_muon(name, p)]
         others = [p for name, p in named if not suits_muon(name, p)]
-        self.all = [Muon(matrices, rate, weight_decay=weight_decay),
+        self.all = [Muon(matrices, rate, weight_decay=weight_decay, team=team),
                     torch.optim.Adam(others, rate, betas=(0.9, 0.98))]
 
     def step(self, rate):
