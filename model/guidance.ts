@@ -39,15 +39,17 @@ export type Thresholding = "dynamic" | "mimic";
 /**
  * m [(1 + n)·B, h, w, 4], unconditional half first -> the guided m [B, h, w, 4] f32 that a step of one half
  * takes: u + scale·Σ wᵢ·(cᵢ − u) (Ho & Salimans 2022, eq. 6; Liu et al. 2022, "Compositional Visual
- * Generation", eq. 11), rescaled (Lin et al. 2023, section 3.4), with x0 thresholded (Saharia et al. 2022,
- * section 2.3): each only where asked for. Throws SHAPE if the operands do not fit together.
+ * Generation"), rescaled (Lin et al. 2023, section 3.4), with x0 thresholded (Saharia et al. 2022,
+ * section 2.3): each only where asked for. An m of one half (n = 0) is not guided, only thresholded.
+ * Throws SHAPE if the operands do not fit together.
  */
 export function guide(m: Tensor, options: GuideOptions): Tensor {
   return withScope("guidance", () => {
     const halves = halvesOf(m, options);
-    const guided = combine(m, halves, options, SCALE_COLUMN);
+    const alone = halves.conditions === 0;
+    const guided = alone ? m : combine(m, halves, options, SCALE_COLUMN);
     if (options.thresholding === "dynamic") return dynamic(guided, halves, options);
-    if (options.thresholding === "mimic") return mimic(m, guided, halves, options);
+    if (options.thresholding === "mimic" && !alone) return mimic(m, guided, halves, options);
     return guided;
   });
 }
@@ -60,12 +62,12 @@ function halvesOf(m: Tensor, { state, step, table, weights }: GuideOptions): Hal
   }
   if (
     !sameShape(m.shape.slice(1), [height, width, 4]) ||
-    !(Number.isInteger(conditions) && conditions > 0)
+    !(Number.isInteger(conditions) && conditions >= 0)
   ) {
     throw shapeError(
       "guide",
       `m is [${m.shape}], wanted [(1 + conditions)·${batch}, ${height}, ${width}, 4]`,
-      "The first half is unconditional; at least one conditional half follows.",
+      "The first half is unconditional, where there is more than one.",
     );
   }
   if (

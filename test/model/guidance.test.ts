@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { type Evaluated, evaluate, input, type Tensor, tensor } from "../../engine/index.ts";
+import { type Device, openDevice } from "../../engine/device.ts";
+import {
+  compile,
+  type Evaluated,
+  evaluate,
+  input,
+  type Tensor,
+  tensor,
+} from "../../engine/index.ts";
 import { type GuideOptions, guide } from "../../model/guidance.ts";
 import {
   type CleanFactors,
@@ -90,7 +98,9 @@ const cleanOf = (prediction: string, alpha: number, sigma: number): CleanFactors
 
 const largest = (list: ArrayLike<number>) => Math.max(...Array.from(list, Math.abs));
 
-describeOnEveryAdapter("guidance against diffusers", (getDevice) => {
+describeOnEveryAdapter("guidance against diffusers", againstDiffusers);
+
+function againstDiffusers(getDevice: () => Device): void {
   it("rescales as rescale_noise_cfg does", async () => {
     const results = await evaluate(getDevice(), () =>
       golden.rescale.map(({ scale, phi }) => guided({ scale, rescale: phi }, { rescale: true })),
@@ -143,7 +153,7 @@ describeOnEveryAdapter("guidance against diffusers", (getDevice) => {
       close(x0, channelsLast(clean), { dtype: "f32", terms: 15, magnitude: 10 });
     });
   });
-});
+}
 
 describeOnEveryAdapter("guidance", (getDevice) => {
   const V: CleanFactors = { x: 0.8, output: -0.6 };
@@ -301,10 +311,33 @@ describe("the graph of guidance", () => {
     ]);
   });
 
+  it("compiles on Dawn's null backend in the form for GPUs, sizes as constants", async () => {
+    using device = await openDevice({ backend: "null", bake: true });
+    const weighted = { ...operands, weights: input("weights", [2]), rescale: true };
+    const plan = await compile(device, {
+      dynamic: guide(m, { ...operands, rescale: true, thresholding: "dynamic" }),
+      mimic: guide(input("three", [6, 8, 8, 4]), { ...weighted, thresholding: "mimic" }),
+    });
+    await plan.destroy();
+    device.check();
+  });
+
+  it("thresholds an m that is not guided, and leaves it alone otherwise", () => {
+    const alone = input("alone", [2, 8, 8, 4]);
+    for (const options of [{ rescale: true }, { thresholding: "mimic" }] as const) {
+      assert.equal(guide(alone, { ...operands, ...options }), alone);
+    }
+    assert.deepEqual(kernels(guide(alone, { ...operands, thresholding: "dynamic" })), [
+      "guidance-clean",
+      "guidance-quantile",
+      "guidance-threshold",
+    ]);
+  });
+
   it("refuses operands that do not fit, before any work", () => {
     const three = input("weights", [3]);
     const wrong: [Tensor, GuideOptions, RegExp][] = [
-      [input("m", [2, 8, 8, 4]), operands, /m is \[2,8,8,4\]/],
+      [input("m", [1, 8, 8, 4]), operands, /m is \[1,8,8,4\]/],
       [input("m", [5, 8, 8, 4]), operands, /m is \[5,8,8,4\]/],
       [input("m", [4, 8, 9, 4]), operands, /m is \[4,8,9,4\]/],
       [m, { ...operands, state: input("state", [7, 2, 8, 8, 3]) }, /state is/],
