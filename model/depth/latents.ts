@@ -7,6 +7,9 @@ export interface DepthLatents {
   readonly warning?: string;
 }
 
+/** Of the largest value. The weights of bicubic sum up to 1 within 2e-6: what that makes of a flat map is no relief. */
+const FLAT = 2 ** -16;
+
 /**
  * 2·(d - min) / (max - min) - 1 for each of `batch` pictures in a map of any scale. On the host, since a map
  * that is flat or not finite must be told; it gives zeros, which is neither near nor far.
@@ -36,7 +39,8 @@ function rangeOf(picture: Float32Array): readonly [number, number] | string {
     max = Math.max(max, value);
   }
   if (!Number.isFinite(Math.fround(max - min))) return "has too large a range";
-  return max > min ? [min, max] : "has the same depth everywhere";
+  const largest = Math.max(Math.abs(min), Math.abs(max));
+  return max - min > FLAT * largest ? [min, max] : "has the same depth everywhere";
 }
 
 /** In f32 at each step, as PyTorch. */
