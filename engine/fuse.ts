@@ -24,13 +24,13 @@ function product(
   return extras.every((name) => x.inputs[name] === undefined && x.attrs[name] === undefined);
 }
 
-/** silu(linear), gelu(linear), …: the activation runs on the sum before it is stored. */
+/** silu(linear), gelu(linear), relu(conv2d), …: the activation runs on the sum before it is stored. */
 const activation: FusionRule = {
   name: "activation",
   apply(t, uses) {
     const fn = t.attrs.fn as string;
     const x = t.inputs.x;
-    if (t.op !== "unary" || !["silu", "gelu", "gelu_tanh", "gelu_quick"].includes(fn))
+    if (t.op !== "unary" || !["silu", "gelu", "gelu_tanh", "gelu_quick", "relu"].includes(fn))
       return undefined;
     if (!product(x, uses, ["activation", "residual"])) return undefined;
     return { ...withInputs(x, x.inputs, { ...x.attrs, activation: fn }), id: t.id };

@@ -13,7 +13,7 @@ export interface FoundTensor {
   readonly shape: readonly number[];
 }
 
-type Component = "text_encoder" | "unet" | "vae";
+type Component = "text_encoder" | "unet" | "vae" | "depth_estimator";
 type Expected = ReadonlyMap<string, readonly number[]>;
 type Found = ReadonlyMap<string, FoundTensor>;
 

@@ -1,7 +1,7 @@
 /** The parameters that `lib/epilogue.wgsl` takes, shared by gemm and conv2d. */
 import type { Constants, Dims, OperandSpec } from "./kernel.ts";
 
-export const ACTIVATIONS = ["none", "silu", "gelu", "gelu_tanh", "gelu_quick"] as const;
+export const ACTIVATIONS = ["none", "silu", "gelu", "gelu_tanh", "gelu_quick", "relu"] as const;
 export type Activation = (typeof ACTIVATIONS)[number];
 
 export interface Epilogue {

@@ -8,6 +8,7 @@ export const UNARY_FUNCTIONS = [
   "gelu_tanh",
   "gelu_quick",
   "sigmoid",
+  "relu",
   "scalar_add",
   "scalar_sub",
   "scalar_mul",

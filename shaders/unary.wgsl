@@ -9,9 +9,10 @@ fn apply(v: vec4<f32>) -> vec4<f32> {
     case 2u: { return geluTanh4(v); }
     case 3u: { return geluQuick4(v); }
     case 4u: { return sigmoid4(v); }
-    case 5u: { return v + dims.SCALAR; }
-    case 6u: { return v - dims.SCALAR; }
-    case 7u: { return v * dims.SCALAR; }
+    case 5u: { return relu4(v); }
+    case 6u: { return v + dims.SCALAR; }
+    case 7u: { return v - dims.SCALAR; }
+    case 8u: { return v * dims.SCALAR; }
     default: { return v / dims.SCALAR; }
   }
 }

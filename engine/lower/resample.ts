@@ -1,9 +1,11 @@
-/** Lowering of the ops that put pictures and tensors together anew: concat, interpolate. */
+/** Lowering of the ops that put pictures and tensors together anew: concat, interpolate, max_pool2d. */
 import { concat as concatKernel } from "../../shaders/concat.ts";
 import {
   type InterpolateParams,
   interpolate as interpolateKernel,
 } from "../../shaders/interpolate.ts";
+import { type MaxPool2dParams, maxPool2d as maxPool2dKernel } from "../../shaders/max-pool2d.ts";
+import type { Padding } from "../ops/conv2d.ts";
 import { channels, numel } from "../shape.ts";
 import type { Lowering } from "./lowering.ts";
 
@@ -54,4 +56,31 @@ interface InterpolateAttrs {
   readonly scaleFactor?: number;
 }
 
-export const RESAMPLE = { concat, interpolate };
+const maxPool2d: Lowering = {
+  emit(t, emitter) {
+    const x = t.inputs.x!;
+    const [batch, fromHeight, fromWidth, channels] = x.shape as [number, number, number, number];
+    const [, toHeight, toWidth] = t.shape as [number, number, number, number];
+    const { kernel, stride, padding } = t.attrs as unknown as PoolAttrs;
+    const params: MaxPool2dParams = {
+      batch,
+      channels,
+      from: [fromHeight, fromWidth],
+      to: [toHeight, toWidth],
+      kernel,
+      stride,
+      top: padding[0],
+      left: padding[2],
+    };
+    const operands = { x: emitter.read(x), y: emitter.write(t) };
+    emitter.dispatch(maxPool2dKernel, params, operands, t.label);
+  },
+};
+
+interface PoolAttrs {
+  readonly kernel: readonly [number, number];
+  readonly stride: readonly [number, number];
+  readonly padding: Padding;
+}
+
+export const RESAMPLE = { concat, interpolate, max_pool2d: maxPool2d };

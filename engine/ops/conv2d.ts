@@ -26,7 +26,7 @@ export function conv2d(
   options: Conv2dOptions = {},
 ): Tensor {
   floating("conv2d", x);
-  const [batch, height, width, inChannels] = fourAxes(x, "x", "[batch, height, width, channels]");
+  const [batch, , , inChannels] = fourAxes(x, "x", "[batch, height, width, channels]");
   const [outChannels, wanted, kh, kw] = fourAxes(weight, "weight", "[out, in, height, width]");
   if (inChannels !== wanted) {
     throw shapeError(
@@ -35,19 +35,30 @@ export function conv2d(
     );
   }
   checkBias("conv2d", bias, outChannels);
-  const stride = pair(options.stride ?? 1, 1, "stride");
-  const padding = sides(options.padding ?? 0);
-  const outHeight = outputSize(height + padding[0] + padding[1], kh, stride[0]);
-  const outWidth = outputSize(width + padding[2] + padding[3], kw, stride[1]);
+  const { outHeight, outWidth, ...attrs } = slide("conv2d", x, [kh, kw], options);
+  const shape = [batch, outHeight, outWidth, outChannels];
+  return createTensor("conv2d", shape, x.dtype, { x, weight, bias }, attrs, labelOf(weight));
+}
+
+/** Where a window of `kernel` pixels stands in x, and how often. Throws SHAPE if it fits nowhere. */
+export function slide(
+  op: string,
+  x: Tensor,
+  kernel: readonly [number, number],
+  options: Conv2dOptions,
+) {
+  const [, height, width] = x.shape as [number, number, number, number];
+  const stride = pair(op, options.stride ?? 1, 1, "stride");
+  const padding = sides(op, options.padding ?? 0);
+  const outHeight = outputSize(height + padding[0] + padding[1], kernel[0], stride[0]);
+  const outWidth = outputSize(width + padding[2] + padding[3], kernel[1], stride[1]);
   if (outHeight < 1 || outWidth < 1) {
     throw shapeError(
-      "conv2d",
-      `a ${kh}x${kw} kernel does not fit in [${x.shape}] with padding [${padding}]`,
+      op,
+      `a ${kernel.join("x")} kernel does not fit in [${x.shape}] with padding [${padding}]`,
     );
   }
-  const shape = [batch, outHeight, outWidth, outChannels];
-  const attrs = { stride, padding };
-  return createTensor("conv2d", shape, x.dtype, { x, weight, bias }, attrs, labelOf(weight));
+  return { stride, padding, outHeight, outWidth };
 }
 
 function outputSize(padded: number, kernel: number, stride: number): number {
@@ -61,7 +72,8 @@ function fourAxes(t: Tensor, name: string, wanted: string): [number, number, num
   return t.shape as [number, number, number, number] & typeof t.shape;
 }
 
-function pair(
+export function pair(
+  op: string,
   value: number | readonly [number, number],
   least: number,
   name: string,
@@ -69,18 +81,18 @@ function pair(
   const both: [number, number] = typeof value === "number" ? [value, value] : [value[0], value[1]];
   for (const v of both) {
     if (!Number.isInteger(v) || v < least) {
-      throw shapeError("conv2d", `${name} ${v} must be a whole number of at least ${least}`);
+      throw shapeError(op, `${name} ${v} must be a whole number of at least ${least}`);
     }
   }
   return both;
 }
 
-function sides(padding: NonNullable<Conv2dOptions["padding"]>): Padding {
+function sides(op: string, padding: NonNullable<Conv2dOptions["padding"]>): Padding {
   if (typeof padding !== "number" && padding.length === 4) {
-    pair([padding[0], padding[1]], 0, "padding");
-    pair([padding[2], padding[3]], 0, "padding");
+    pair(op, [padding[0], padding[1]], 0, "padding");
+    pair(op, [padding[2], padding[3]], 0, "padding");
     return padding;
   }
-  const [vertical, horizontal] = pair(padding as number | [number, number], 0, "padding");
+  const [vertical, horizontal] = pair(op, padding as number | [number, number], 0, "padding");
   return [vertical, vertical, horizontal, horizontal];
 }

@@ -5,7 +5,7 @@ import { broadcastShapes } from "../shape.ts";
 import { createTensor, describe, type Tensor } from "../tensor.ts";
 
 export type BinaryFunction = "add" | "sub" | "mul" | "div";
-export type UnaryFunction = "silu" | "gelu" | "gelu_tanh" | "gelu_quick" | "sigmoid";
+export type UnaryFunction = "silu" | "gelu" | "gelu_tanh" | "gelu_quick" | "sigmoid" | "relu";
 
 /** a + b with broadcasting, in the dtype of a. Throws SHAPE if the shapes do not broadcast. */
 export const add = (a: Tensor, b: Tensor | number): Tensor => binary("add", a, b);
@@ -24,6 +24,9 @@ export const silu = (x: Tensor): Tensor => unary("silu", x);
 
 /** 1 / (1 + exp(-x)). */
 export const sigmoid = (x: Tensor): Tensor => unary("sigmoid", x);
+
+/** max(x, 0). */
+export const relu = (x: Tensor): Tensor => unary("relu", x);
 
 /**
  * x · Φ(x) (Hendrycks and Gimpel 2016). `approximate` "none" is the exact form by erf, "tanh" PyTorch's

@@ -42,3 +42,7 @@ fn geluTanh4(x: vec4<f32>) -> vec4<f32> {
 fn geluQuick4(x: vec4<f32>) -> vec4<f32> {
   return x * sigmoid4(1.702 * clamp(x, vec4<f32>(-1e30), vec4<f32>(1e30)));
 }
+
+fn relu4(x: vec4<f32>) -> vec4<f32> {
+  return max(x, vec4<f32>());
+}

@@ -14,11 +14,13 @@ import {
   layerNorm,
   linear,
   matmul,
+  maxPool2d,
   mean,
   mul,
   pad,
   parameter,
   permute,
+  relu,
   reshape,
   scaledDotProductAttention,
   silu,
@@ -57,6 +59,26 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
   mul: [{ wrong: () => mul(x(3), ids(3)), says: ["mul", "ids is [3] of i32", "f32 or f16"] }],
   silu: [{ wrong: () => silu(ids(3)), says: ["silu", "ids is [3] of i32", "f32 or f16"] }],
   gelu: [{ wrong: () => gelu(ids(3)), says: ["gelu", "ids is [3] of i32", "f32 or f16"] }],
+  relu: [{ wrong: () => relu(ids(3)), says: ["relu", "ids is [3] of i32", "f32 or f16"] }],
+  max_pool2d: [
+    {
+      wrong: () => maxPool2d(x(8, 8, 4), 2),
+      says: ["max_pool2d", "x is [8,8,4]", "[batch, height, width, channels]"],
+    },
+    { wrong: () => maxPool2d(ids(1, 8, 8, 4), 2), says: ["max_pool2d", "i32", "f32 or f16"] },
+    {
+      wrong: () => maxPool2d(x(1, 2, 5, 4), 3),
+      says: ["max_pool2d", "3x3", "[1,2,5,4]", "padding [0,0,0,0]"],
+    },
+    {
+      wrong: () => maxPool2d(x(1, 8, 8, 4), 3, { padding: [0, 3, 0, 0] }),
+      says: ["max_pool2d", "padding [0,3,0,0]", "3x3", "a window without a pixel"],
+    },
+    {
+      wrong: () => maxPool2d(x(1, 8, 8, 4), 3, { stride: 0 }),
+      says: ["max_pool2d", "stride 0", "at least 1"],
+    },
+  ],
   conv2d: [
     {
       wrong: () => conv2d(x(2, 32, 32, 640), weight("unet.conv1.weight", 640, 320, 3, 3)),

@@ -10,6 +10,7 @@ export const UNARY: Readonly<Record<string, (x: number, scalar: number) => numbe
   gelu_tanh: (x) => x * sigmoid(2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)),
   gelu_quick: (x) => x * sigmoid(1.702 * x),
   sigmoid,
+  relu: (x) => Math.max(x, 0),
   scalar_add: (x, scalar) => x + scalar,
   scalar_sub: (x, scalar) => x - scalar,
   scalar_mul: (x, scalar) => x * scalar,

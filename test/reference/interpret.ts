@@ -7,6 +7,7 @@ import { interpolate, type Resizing } from "./interpolate.ts";
 import { concat, expand, pad, permute, reshape, slice } from "./layout.ts";
 import { linear, matmul } from "./linear.ts";
 import { groupNormReference, layerNormReference } from "./norm.ts";
+import { maxPool2d, type PoolGeometry } from "./pool.ts";
 import { embedding, mean, softmax } from "./reduce.ts";
 import { type Values, values } from "./values.ts";
 
@@ -57,6 +58,7 @@ const REFERENCES: Readonly<Record<string, (t: Tensor, inputs: Inputs) => Values>
   concat: ({ attrs }, { a, b }) => concat(a!, b!, attrs.axis as number),
   interpolate: ({ attrs, shape }, { x }) =>
     interpolate(x!, [shape[1]!, shape[2]!], attrs as unknown as Resizing),
+  max_pool2d: ({ attrs }, { x }) => maxPool2d(x!, attrs as unknown as PoolGeometry),
   mean: ({ attrs, shape }, { x }) => mean(x!, attrs.axes as number[], shape),
   softmax: ({ attrs }, { x }) => softmax(x!, attrs.dim as number),
   embedding: (_, { ids, weight }) => embedding(ids!, weight!),

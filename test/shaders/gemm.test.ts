@@ -6,6 +6,7 @@ import {
   linear,
   matmul,
   mul,
+  relu,
   reshape,
   silu,
   slice,
@@ -239,6 +240,7 @@ const activations = {
   silu: (y: Tensor) => silu(y),
   gelu: (y: Tensor) => gelu(y),
   gelu_tanh: (y: Tensor) => gelu(y, { approximate: "tanh" }),
+  relu,
   gelu_quick: (y: Tensor) => gelu(y, { approximate: "quick" }),
 } as const;
 

@@ -7,6 +7,7 @@ import {
   gelu,
   mean,
   mul,
+  relu,
   sigmoid,
   silu,
   sub,
@@ -24,6 +25,7 @@ const OPS: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   gelu_tanh: (x) => gelu(x, { approximate: "tanh" }),
   gelu_quick: (x) => gelu(x, { approximate: "quick" }),
   sigmoid,
+  relu,
   scalar_add: (x) => add(x, 1.25),
   scalar_sub: (x) => sub(x, 1.25),
   scalar_mul: (x) => mul(x, 1.25),
@@ -64,7 +66,7 @@ describeOnEveryAdapter("unary", (getDevice) => {
     }
   });
 
-  for (const fn of ["silu", "gelu", "gelu_tanh", "gelu_quick", "sigmoid"]) {
+  for (const fn of ["silu", "gelu", "gelu_tanh", "gelu_quick", "sigmoid", "relu"]) {
     it(`keeps ${fn} of huge values finite`, async () => {
       const x = [-3e38, -1e30, -1e10, -89, -20, 20, 89, 1e10, 1e30, 3e38];
       const y = await evaluate(getDevice(), () => OPS[fn]!(tensor(x, [10])));

@@ -7,6 +7,8 @@ import { memorySource } from "./byte-source.ts";
 
 export const CHECKPOINTS = ["tiny-v", "tiny-eps"] as const;
 export type CheckpointName = (typeof CHECKPOINTS)[number];
+/** The depth estimator has a folder of its own, without the other parts. */
+export type GoldenFolder = CheckpointName | "tiny-depth";
 
 /** One call of a PyTorch module; see test/fixtures/README.md. */
 export interface BlockEntry {
@@ -25,11 +27,11 @@ export type GoldenTensors = (file: string, name: string) => Values;
 
 const FIXTURES = new URL("../fixtures/", import.meta.url);
 
-export function checkpointPath(checkpoint: CheckpointName): string {
+export function checkpointPath(checkpoint: GoldenFolder): string {
   return new URL(checkpoint, FIXTURES).pathname;
 }
 
-export function readGolden<T>(checkpoint: CheckpointName, file: string): T {
+export function readGolden<T>(checkpoint: GoldenFolder, file: string): T {
   return JSON.parse(readFileSync(new URL(`golden/${checkpoint}/${file}`, FIXTURES), "utf8"));
 }
 
@@ -37,7 +39,7 @@ const ARRAYS = { F32: Float32Array, I32: Int32Array, U8: Uint8Array } as const;
 
 /** Reads whole files of golden tensors, of f32, i32 and u8. */
 export async function openGolden(
-  checkpoint: CheckpointName,
+  checkpoint: GoldenFolder,
   files: readonly string[],
 ): Promise<GoldenTensors> {
   const found = new Map<string, Values>();

@@ -13,10 +13,12 @@ import {
   layerNorm,
   linear,
   matmul,
+  maxPool2d,
   mean,
   mul,
   pad,
   permute,
+  relu,
   reshape,
   sigmoid,
   silu,
@@ -121,6 +123,7 @@ const activate: Motif = (x, { r }) =>
   r.pick([
     silu,
     sigmoid,
+    relu,
     (t: Tensor) => gelu(t),
     (t: Tensor) => gelu(t, { approximate: "tanh" }),
     (t: Tensor) => gelu(t, { approximate: "quick" }),
@@ -273,6 +276,12 @@ const resize: Motif = (x, { r }) =>
       })
     : undefined;
 
+const pool: Motif = (x, { r }) => {
+  if (x.shape.length !== 4) return undefined;
+  const k = r.int(1, Math.min(3, x.shape[1]!, x.shape[2]!));
+  return maxPool2d(x, k, { stride: r.int(1, 2), padding: r.int(0, k - 1) });
+};
+
 const MOTIFS: readonly Motif[] = [
   activate,
   addScalar,
@@ -297,6 +306,7 @@ const MOTIFS: readonly Motif[] = [
   normalise,
   attend,
   resize,
+  pool,
 ];
 
 /** Ops that sum up products pass on the errors of all their terms. */

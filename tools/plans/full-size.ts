@@ -59,7 +59,8 @@ export function fullSizeGraphs(
   };
 }
 
-function unreadable(root: string, shapes: ReadonlyMap<string, readonly number[]>): Weights {
+/** Weights of these shapes that cannot be read. */
+export function unreadable(root: string, shapes: ReadonlyMap<string, readonly number[]>): Weights {
   const read = (name: string) => async () => {
     throw new Error(`${name} has a shape only`);
   };
