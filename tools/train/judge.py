@@ -1,11 +1,16 @@
 """Says what a picture shows: for each colour which shape, if any, and where. Trained on renders only.
 
-The judge sees renders of every combination, held out or not, and nothing of the generator.
+The judge sees renders of every combination, held out or not, and nothing of the generator. It is kept in
+judge.safetensors, for test/model/shapes.test.ts asks it too, on our own engine.
 """
+
+import itertools
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from dataset import VALIDATION_SEED
@@ -16,27 +21,43 @@ from words import COLOURS, RELATIONS, SHAPES
 COLOUR_NAMES = list(COLOURS)
 NOTHING = len(SHAPES)
 SEED = VALIDATION_SEED * 2
+WIDTHS = (3, 24, 48, 96, 96)
+FILE = Path(__file__).parent / "judge.safetensors"
 AXIS_RELATIONS = {0: ("left of", "right of"), 1: ("under", "on top of"), 2: ("behind", "in front of")}
 
 
 class Judge(nn.Module):
-    """RGB [n, 3, 128, 128] in [-1, 1] to shape logits [n, 10 colours, 7] and places [n, 10, 3]."""
+    """RGB [n, 3, 128, 128] in [-1, 1] to shape logits [n, 10 colours, 7] and places [n, 10, 3].
 
-    def __init__(self):
+    `normed` trains with batch norms; `folded` gives the same network without them.
+    """
+
+    def __init__(self, normed=False):
         super().__init__()
-        widths = (3, 24, 48, 96, 128)
-        blocks = [layer for a, b in zip(widths, widths[1:]) for layer in block(a, b)]
-        self.features = nn.Sequential(nn.AvgPool2d(2), *blocks, nn.Flatten(), nn.Dropout(0.2))
-        self.hidden = nn.Linear(widths[-1] * 16, 256)
-        self.head = nn.Linear(256, len(COLOURS) * (NOTHING + 1 + 3))
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(WIDTHS))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(b) if normed else nn.Identity() for b in WIDTHS[1:])
+        self.hidden = nn.Linear(WIDTHS[-1] * 16, 128)
+        self.head = nn.Linear(128, len(COLOURS) * (NOTHING + 1 + 3))
 
     def forward(self, x):
-        y = self.head(F.relu(self.hidden(self.features(x)))).view(len(x), len(COLOURS), -1)
+        x = F.avg_pool2d(x, 2)
+        for conv, norm in zip(self.convs, self.norms):
+            x = F.max_pool2d(F.relu(norm(conv(x))), 2)
+        y = F.relu(self.hidden(F.dropout(x.flatten(1), 0.2, self.training)))
+        y = self.head(y).view(len(x), len(COLOURS), -1)
         return y[..., :NOTHING + 1], y[..., NOTHING + 1:]
 
 
-def block(a, b):
-    return [nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2)]
+@torch.no_grad()
+def folded(judge):
+    """Its batch norms folded into the convolutions."""
+    plain = Judge()
+    plain.load_state_dict(judge.state_dict(), strict=False)
+    for conv, norm in zip(plain.convs, judge.norms):
+        gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+        conv.weight *= gain[:, None, None, None]
+        conv.bias.copy_((conv.bias - norm.running_mean) * gain + norm.bias)
+    return plain
 
 
 def judge_data(run, count):
@@ -61,16 +82,16 @@ def judged_scene(rng):
 
 
 def load_judge(run, count=8_000, epochs=16, batch=64):
-    """The judge, trained at first use; logs its accuracy on unseen renders."""
-    torch.manual_seed(0)
-    judge = Judge().to(run.device)
-    state = run.load("judge.pt")
-    if state is None:
+    """The judge in judge.safetensors, trained first if it is not there."""
+    if not FILE.exists():
+        torch.manual_seed(0)
+        judge = Judge(normed=True).to(run.device)
         train_judge(run, judge, judge_data(run, count), epochs, batch)
-        run.save("judge.pt", judge.state_dict())
-    else:
-        judge.load_state_dict(state)
-    return judge.eval()
+        half = {k: v.half().contiguous() for k, v in folded(judge.cpu()).state_dict().items()}
+        save_file(half, FILE)
+    judge = Judge()
+    judge.load_state_dict({k: v.float() for k, v in load_file(FILE).items()})
+    return judge.to(run.device).eval()
 
 
 def train_judge(run, judge, data, epochs, batch):
