@@ -14,9 +14,11 @@ from words import (COLOUR_WORDS, COLOURS, PLAIN, PLAIN_WORDS, RELATION_WORDS, SE
 
 START, END, PAD = "<|startoftext|>", "<|endoftext|>", "!"
 LENGTH = 77
-EXTRA = ("a", "an", "the", "and", "is", "gray", "with", "of", "two", "scene", "medium", "next", "middle")
+EXTRA = ("a", "an", "the", "and", "is", "gray", "of")
+SPARE = ("with", "two", "scene", "medium", "next", "middle")  # tokens of their own, in no caption yet
 
 
+@functools.cache
 def known_words():
     """Every word a caption can contain, sorted."""
     tables = (SHAPE_WORDS, COLOUR_WORDS, SIZE_WORDS, RELATION_WORDS, SETTING_WORDS)
@@ -39,7 +41,7 @@ def merges():
     Each word adds merges for what the earlier ones leave apart; lower ranks cannot undo an earlier word.
     """
     ranked = []
-    for word in known_words():
+    for word in sorted([*known_words(), *SPARE]):
         parts = split(word, ranked)
         while len(parts) > 1:
             ranked.append((parts[0], parts[1]))
@@ -78,7 +80,7 @@ def write_tokenizer(folder):
     (folder / "merges.txt").write_text("\n".join(lines) + "\n")
     special = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": PAD}
     settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": LENGTH, "do_lower_case": True,
-                "add_prefix_space": False, "errors": "replace", **special}
+                "add_prefix_space": False, "errors": "replace", "known_words": known_words(), **special}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
     (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=2) + "\n")
 
