@@ -7,8 +7,8 @@ import { memorySource } from "./byte-source.ts";
 
 export const CHECKPOINTS = ["tiny-v", "tiny-eps"] as const;
 export type CheckpointName = (typeof CHECKPOINTS)[number];
-/** The depth estimator has a folder of its own, without the other parts. */
-export type GoldenFolder = CheckpointName | "tiny-depth";
+/** The depth estimator has a folder of its own, without the other parts; `shapes` is the checkpoint that ships. */
+export type GoldenFolder = CheckpointName | "tiny-depth" | "shapes";
 
 /** One call of a PyTorch module; see test/fixtures/README.md. */
 export interface BlockEntry {

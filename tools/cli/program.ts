@@ -4,6 +4,7 @@ import { DiffusionError, EXIT_STATUS } from "../../engine/errors.ts";
 import { describeAdapters } from "../../engine/platform/describe.node.ts";
 import { VERSION } from "../version.node.ts";
 import type { CliContext } from "./context.ts";
+import { demoCommand } from "./demo.ts";
 import { type DescribeAdapters, devicesCommand } from "./devices.ts";
 import { reportFault } from "./faults.ts";
 import { generateCommand } from "./generate.ts";
@@ -34,6 +35,7 @@ function program(context: CliContext, describe: DescribeAdapters): Command {
     .showHelpAfterError("(--help lists the options)");
   const commands = [
     generateCommand(context),
+    demoCommand(context),
     devicesCommand(context, describe),
     inspectCommand(context),
     ...["download", "bench"].map(laterCommand),
@@ -61,7 +63,7 @@ function laterCommand(name: string): Command {
     .allowExcessArguments()
     .action(() => {
       throw new DiffusionError("BAD_REQUEST", `\`${name}\` is not in this version`, {
-        hint: "This version has generate, devices and inspect.",
+        hint: "This version has generate, demo, devices and inspect.",
       });
     });
 }
