@@ -7,7 +7,7 @@ const TIMESTEPS = [999, 850, 736, 645, 545, 455, 343, 233, 124, 24];
 
 /**
  * Sabour et al. 2024, "Align Your Steps", arXiv 2404.14507: the ten timesteps that were optimised, or for
- * another number σ between theirs, linear in log σ, the least σ of all after the last (section 3.3).
+ * another number σ between theirs, linear in log σ, the least σ of all after the last.
  * Throws SamplerError for more steps than there are whole timesteps between the last two.
  */
 export function alignYourSteps(config: SchedulerConfig, steps: number): number[] {

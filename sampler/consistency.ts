@@ -10,8 +10,8 @@ const { fround } = Math;
 const SIGMA_DATA = 0.5;
 
 /**
- * Luo et al. 2023, "Latent Consistency Models", algorithm 3: x0 by the consistency function
- * c_skip·x + c_out·x0 (eq. 5), then noise up to the next timestep; one evaluation a step.
+ * Luo et al. 2023, "Latent Consistency Models", multistep sampling: x0 by the consistency function
+ * c_skip·x + c_out·x0, then noise up to the next timestep; one evaluation a step.
  * Nothing is drawn for the last step, which is x0.
  * Throws SamplerError above original_inference_steps, and where the configuration clips or thresholds.
  */
@@ -40,7 +40,7 @@ export function lcm(config: SchedulerConfig, run: Run): Solution {
 }
 
 /**
- * Zheng et al. 2024, "Trajectory Consistency Distillation", algorithm 4: along the trajectory to a
+ * Zheng et al. 2024, "Trajectory Consistency Distillation", strategic stochastic sampling: along the trajectory to a
  * timestep s below the next one, (1 − eta)·next, then noise up to the next. One evaluation a step.
  * eta 0 draws nothing; the last step never does.
  * Throws SamplerError above original_inference_steps, and where the configuration clips or thresholds.

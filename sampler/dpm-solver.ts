@@ -24,8 +24,8 @@ type Solver = LambdaSchedule & {
 };
 
 /**
- * Lu et al. 2022, "DPM-Solver++", arXiv 2211.01095, algorithm 2 (2M; third order: eq. B.7 ff.), its
- * stochastic form (section 5), and with `algorithm_type` dpmsolver the one on ε, arXiv 2206.00927.
+ * Lu et al. 2022, "DPM-Solver++", arXiv 2211.01095, algorithm 2 (2M), of up to third order, its
+ * stochastic form, and with `algorithm_type` dpmsolver the one on ε, arXiv 2206.00927.
  * One evaluation a step. The stochastic ones draw a noise for each, also for a last step to σ = 0.
  */
 export function dpmMultistep(config: SchedulerConfig, run: Run): Solution {

@@ -64,7 +64,7 @@ export const dpmpp2sAncestral = solver({
 });
 
 /**
- * k-diffusion's sample_dpmpp_sde, the stochastic form of the same (Lu et al. 2022, section 5) with
+ * k-diffusion's sample_dpmpp_sde, the stochastic form of the same with
  * r = 1/2: both evaluations add noise. diffusers takes it from a Brownian tree, we draw plain noise:
  * the same distribution, other pictures.
  */

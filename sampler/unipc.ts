@@ -6,7 +6,7 @@ import type { Run } from "./run.ts";
 import { multistepRow, type Solution } from "./step.ts";
 
 /**
- * Zhao et al. 2023, "UniPC", arXiv 2302.04867: algorithm 1, where every evaluation first corrects the
+ * Zhao et al. 2023, "UniPC", arXiv 2302.04867: every evaluation first corrects the
  * sample that it was taken at (UniC) and then predicts the next (UniP), of up to `solver_order`, which
  * the corrector exceeds by one. One evaluation a step.
  *
@@ -90,7 +90,7 @@ function weigh(
   return [first - older.reduce((sum, weight) => sum + weight, 0), ...older];
 }
 
-/** The integrals of section 3: B(h), the weight of the first output, rᵢ, and the right sides b of eq. 10. */
+/** B(h), the weight of the first output, rᵢ, and the right sides b of the conditions on ρ. */
 function termsOf({ from, to, others, onNoise, bh1 }: UniStep) {
   const h = to.lambda - from.lambda;
   const signed = onNoise ? h : -h;

@@ -3,7 +3,9 @@
 dpmpp_2s_a: Lu et al. 2022, "DPM-Solver++" (arXiv 2211.01095), algorithm 1 with r1 = 1/2, from sigma to the
 sigma_down of an ancestral step (Song et al. 2021, arXiv 2011.13456, appendix F; eta = 1), with noise of
 deviation sigma_up after it while there is a next sigma. Katherine Crowson's k-diffusion combined them so
-under the name sample_dpmpp_2s_ancestral. Sigmas, timesteps and first samples are EulerDiscreteScheduler's.
+under the name sample_dpmpp_2s_ancestral.
+euler_a: the ancestral step alone, by Euler's method, for the sigma spacings that diffusers' class lacks; a noise
+is drawn for the last step too, as that class does. Sigmas, timesteps and first samples are EulerDiscreteScheduler's.
 """
 
 import math
@@ -18,7 +20,7 @@ def model(x, t):
 
 
 def trace(name, swapped, config, steps, more, start, first_noise, noise, strength):
-    assert name == "dpmpp_2s_a"
+    assert name in ("dpmpp_2s_a", "euler_a")
     scheduler = swapped("EulerDiscreteScheduler", config, **more)
     scheduler.set_timesteps(steps)
     sigmas = scheduler.sigmas.double().numpy()
@@ -47,15 +49,15 @@ def trace(name, swapped, config, steps, more, start, first_noise, noise, strengt
         up = math.sqrt(following**2 * (sigma**2 - following**2) / sigma**2)
         down = math.sqrt(following**2 - up**2)
         x0 = clean(x, sigma, timesteps[i])
-        if down == 0:
-            x = x0
+        if name == "euler_a" or down == 0:
+            x = x + (x - x0) / sigma * (down - sigma)
         else:
             h = math.log(sigma / down)
             middle = sigma * math.exp(-h / 2)
             u = math.exp(-h / 2) * x + (1 - math.exp(-h / 2)) * x0
             states.append(u.tolist())
             x = math.exp(-h) * x + (1 - math.exp(-h)) * clean(u, middle, np.interp(math.log(middle), log_table, np.arange(1000)))
-        if following > 0:
+        if following > 0 or name == "euler_a":
             draws += 1
             x = x + up * np.array(noise(draws))
         states.append(x.tolist())

@@ -157,7 +157,7 @@ def begin(scheduler, steps, strength):
 def run(name, file, steps, more=None, timesteps=None, strength=None, eta=None, options=None, inside=None):
     """One run. `more` are settings of the class, `options` what asks us for the same, `inside` keys of the file."""
     config = {**FILES[file], **(inside or {})}
-    if name in k_diffusion.SAMPLERS:
+    if name in k_diffusion.SAMPLERS or (name == "euler_a" and "sigmas" in (options or {})):
         result = k_diffusion.trace(name, swapped, config, steps, more or {}, START, FIRST_NOISE, noise, strength)
     else:
         result = trace(name, config, steps, more or {}, timesteps, strength, eta)
@@ -199,7 +199,7 @@ def spaced_runs():
         for name in SPACED:
             more = {f"use_{spacing}_sigmas": True}
             yield run(name, "v-leading" if name in ("dpmpp_2m", "heun") else "bare", 7, more, options={"sigmas": spacing})
-        for name in k_diffusion.SAMPLERS:
+        for name in (*k_diffusion.SAMPLERS, "euler_a"):
             yield run(name, "bare", 4, {f"use_{spacing}_sigmas": True}, options={"sigmas": spacing})
     yield run("euler", "leading", 20, {"use_karras_sigmas": True}, options={"sigmas": "karras"})
     yield run("dpmpp_2m", "bare", 20, {"use_karras_sigmas": True}, options={"sigmas": "karras"})
