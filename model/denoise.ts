@@ -5,7 +5,8 @@
 
 import { cast, custom, type DType, embedding, input, type Tensor } from "../engine/index.ts";
 import type { Weights } from "../engine/parameters.ts";
-import type { Sampler } from "../sampler/index.ts";
+import type { TorchGenerator } from "../engine/random.ts";
+import type { Sampler, Start } from "../sampler/index.ts";
 import { modelInput } from "../shaders/model-input.ts";
 import { STATE_PLANES, samplerStep, TABLE_COLUMNS } from "../shaders/sampler-step.ts";
 import type { UnetConfig } from "./config.ts";
@@ -35,6 +36,8 @@ export interface StepSizes {
   /** 2 with classifier-free guidance (unconditional half first), else 1. */
   readonly repeats: number;
   readonly dtype: DType;
+  /** Whether the sampler draws noise in its steps (`sampler.draws > 0`). */
+  readonly noise?: boolean;
   /** Shapes of the graphs above. */
   readonly text: Readonly<Record<string, Tensor>>;
   readonly times: Tensor;
@@ -42,7 +45,8 @@ export interface StepSizes {
 
 /**
  * state -> the state after one evaluation. Inputs: `state` [7, B, h, w, C] f32 (see sampler-step.wgsl),
- * `step` [1] i32, `table` [evaluations, 16] f32, `times`, and the text's keys and values by path.
+ * `step` [1] i32, `table` [evaluations, 16] f32, `times`, the text's keys and values by path, and with `noise`
+ * also `noise` [B, h, w, C] f32.
  */
 export function stepGraph(w: Weights, config: UnetConfig, sizes: StepSizes): { next: Tensor } {
   const { batch, height, width, channels } = sizes.latents;
@@ -59,14 +63,15 @@ export function stepGraph(w: Weights, config: UnetConfig, sizes: StepSizes): { n
   const x = custom(modelInput, params, { state, table, step }, inShape, sizes.dtype);
   const condition = { times: embedding(step, times), text: (path: string) => text.get(path)! };
   const m = unet(w, config, x, condition);
-  return { next: custom(samplerStep, params, { state, m, table, step }, shape, "f32") };
+  const noise = sizes.noise && { noise: input("noise", shape.slice(1), "f32") };
+  return { next: custom(samplerStep, params, { state, m, table, step, ...noise }, shape, "f32") };
 }
 
 /** The sampler's rows as sampler-step.wgsl reads them. */
 export function coefficientTable(sampler: Sampler, guidanceScale: number): Float32Array {
   const table = new Float32Array(sampler.rows.length * TABLE_COLUMNS);
   sampler.rows.forEach((row, i) => {
-    const store = row.store ? [row.store.slot, row.store.add ? 1 : 0] : [-1, 0];
+    const store = row.store ?? { slot: -1, add: false, x: 0, output: 0 };
     const values = [
       row.inputScale,
       row.x,
@@ -74,8 +79,12 @@ export function coefficientTable(sampler: Sampler, guidanceScale: number): Float
       row.output,
       ...row.history,
       row.keep ? 1 : 0,
-      ...store,
+      store.slot,
+      store.add ? 1 : 0,
       guidanceScale,
+      row.noise,
+      store.x,
+      store.output,
     ];
     table.set(values, i * TABLE_COLUMNS);
   });
@@ -84,16 +93,45 @@ export function coefficientTable(sampler: Sampler, guidanceScale: number): Float
 
 /** A fresh state: the first noise, scaled, in plane 0. noise [B, C, h, w] as PyTorch draws it. */
 export function initialState(noise: Float32Array, shape: LatentShape, scale: number): Float32Array {
-  const { batch, height, width, channels } = shape;
   const state = new Float32Array(STATE_PLANES * noise.length);
+  state.set(channelsLast(noise, shape).map((value) => scale * value));
+  return state;
+}
+
+/**
+ * A fresh state from a picture's latents, noised as `start` says (`sampler.start`). Both [B, C, h, w].
+ * What diffusers' add_noise gives.
+ */
+export function noisedState(
+  image: Float32Array,
+  noise: Float32Array,
+  shape: LatentShape,
+  start: Start,
+): Float32Array {
+  const mixed = noise.map((value, i) => start.image * image[i]! + start.noise * value);
+  return initialState(mixed, shape, 1);
+}
+
+/** Draws the noise of a step for all pictures at once, as diffusers does with one generator: [B, h, w, C]. */
+export type NoiseSource = () => Float32Array;
+
+export function noiseSource(generator: TorchGenerator, shape: LatentShape): NoiseSource {
+  const { batch, height, width, channels } = shape;
+  return () => channelsLast(generator.randn(batch * channels * height * width), shape);
+}
+
+/** [B, C, h, w] -> [B, h, w, C]. */
+function channelsLast(values: Float32Array, shape: LatentShape): Float32Array {
+  const { batch, height, width, channels } = shape;
   const area = height * width;
+  const moved = new Float32Array(values.length);
   for (let i = 0; i < batch * area; i++) {
     const [b, pixel] = [Math.floor(i / area), i % area];
     for (let c = 0; c < channels; c++) {
-      state[i * channels + c] = scale * noise[(b * channels + c) * area + pixel]!;
+      moved[i * channels + c] = values[(b * channels + c) * area + pixel]!;
     }
   }
-  return state;
+  return moved;
 }
 
 /** Plane 0 of a state as PyTorch lays latents out: [B, C, h, w]. */

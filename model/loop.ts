@@ -1,19 +1,26 @@
 /** The denoising loop on the host: a number written and a submit for each step. */
+import { DiffusionError } from "../engine/errors.ts";
 import type { Plan } from "../engine/index.ts";
 import type { Sampler } from "../sampler/index.ts";
+import type { NoiseSource } from "./denoise.ts";
 import type { GenerateRequest, StepEvent } from "./request.ts";
 
 /** Steps that may be under way on the GPU before the host waits for the oldest. */
 const IN_FLIGHT = 2;
 
+export interface LoopOptions extends Pick<GenerateRequest, "signal" | "onStep"> {
+  /** Where the steps' noise comes from; a sampler that draws any needs it. */
+  readonly noise?: NoiseSource | undefined;
+}
+
 /**
- * Runs the step plan once for each row. Throws `signal.reason` when aborted, what `onStep` throws,
+ * Runs the step plan once for each row, and writes the noise of those that draw one before them. Throws `signal.reason` when aborted, what `onStep` throws,
  * DEVICE_LOST, GPU_VALIDATION; steps that were submitted before still run.
  */
 export async function runSteps(
   plan: Plan,
   { rows }: Sampler,
-  { signal, onStep }: Pick<GenerateRequest, "signal" | "onStep">,
+  { signal, onStep, noise }: LoopOptions,
 ): Promise<void> {
   const started = performance.now();
   const pending: Promise<void>[] = [];
@@ -25,13 +32,19 @@ export async function runSteps(
     signal?.throwIfAborted();
   };
   signal?.throwIfAborted();
-  for (let i = 0; i < rows.length; i++) {
+  for (const [i, row] of rows.entries()) {
+    if (row.draws) plan.write("noise", drawn(noise));
     plan.write("step", [i]);
     plan.run();
     pending.push(quiet(plan.done()));
     if (pending.length >= IN_FLIGHT) await finishOldest();
   }
   while (pending.length > 0) await finishOldest();
+}
+
+function drawn(noise: NoiseSource | undefined): Float32Array {
+  if (noise) return noise();
+  throw new DiffusionError("INTERNAL", "the sampler draws noise, and the loop has no source of it");
 }
 
 /** The same promise; that nobody awaits it after an earlier step has failed is no fault. */

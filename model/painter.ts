@@ -31,6 +31,8 @@ export interface RunSizes {
   readonly evaluations: number;
   /** 2 with guidance: the negative prompt's half comes first. */
   readonly repeats: number;
+  /** Whether the steps draw noise. */
+  readonly noise: boolean;
   readonly tokens: number;
 }
 
@@ -52,7 +54,7 @@ export async function compilePlans(
   decoder?: Plan,
 ): Promise<Plans> {
   const { device, weights, dtype, signal } = setting;
-  const { latents, evaluations, repeats, tokens } = sizes;
+  const { latents, evaluations, repeats, noise, tokens } = sizes;
   const made: Plan[] = [];
   const keep = (plan: Plan): Plan => {
     made.push(plan);
@@ -75,6 +77,7 @@ export async function compilePlans(
       latents,
       evaluations,
       repeats,
+      noise,
       dtype,
       text: promptOutputs,
       times: timeOutputs.times,

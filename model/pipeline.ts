@@ -5,7 +5,13 @@ import { type Device, type DType, openDevice, type Plan, WeightCache } from "../
 import { createTorchGenerator } from "../engine/random.ts";
 import { createSampler, type Sampler, SamplerError } from "../sampler/index.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
-import { coefficientTable, initialState, type LatentShape } from "./denoise.ts";
+import {
+  coefficientTable,
+  initialState,
+  type LatentShape,
+  type NoiseSource,
+  noiseSource,
+} from "./denoise.ts";
 import { runSteps } from "./loop.ts";
 import { compileDecoder, compilePlans, type Plans, type RunSizes } from "./painter.ts";
 import type { Picture } from "./picture.ts";
@@ -122,14 +128,15 @@ export class StableDiffusion implements ImagePipeline {
       latents,
       evaluations: sampler.rows.length,
       repeats: repeats(resolved),
+      noise: sampler.draws > 0,
       tokens: ids.tokens,
     };
     const { plans, decoder } = await this.#compile(sizes, request.output !== "latent", signal);
     clock.lap("load");
-    this.#start(plans, resolved, sampler, latents, ids.values);
+    const noise = this.#start(plans, resolved, sampler, latents, ids.values);
     await plans.prompt.done();
     clock.lap("encode");
-    await runSteps(plans.step, sampler, { signal, onStep: request.onStep });
+    await runSteps(plans.step, sampler, { signal, onStep: request.onStep, noise });
     clock.lap("steps");
     const how = `${resolved.scheduler}, ${this.dtype}`;
     const images: Picture[] = [];
@@ -219,15 +226,16 @@ export class StableDiffusion implements ImagePipeline {
     await decoder?.destroy();
   }
 
-  /** Writes all that a run starts from, and submits what precedes the loop. */
+  /** Writes all that a run starts from, submits what precedes the loop, and leaves the noise of its steps. */
   #start(
     plans: Plans,
     request: ResolvedRequest,
     sampler: Sampler,
     latents: LatentShape,
     ids: number[],
-  ): void {
-    const noise = createTorchGenerator(request.seed).randn(
+  ): NoiseSource {
+    const generator = createTorchGenerator(request.seed);
+    const noise = generator.randn(
       latents.batch * latents.channels * latents.height * latents.width,
     );
     const { config } = this.#checkpoint.unet;
@@ -243,6 +251,7 @@ export class StableDiffusion implements ImagePipeline {
     plans.step.write("table", coefficientTable(sampler, request.guidanceScale));
     plans.prompt.run();
     plans.times.run();
+    return noiseSource(generator, latents);
   }
 
   #info(): ModelInfo {

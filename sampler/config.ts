@@ -1,74 +1,72 @@
-/** A diffusers scheduler_config.json as parsed: keys are read where they are used, others ignored. */
-export type SchedulerConfig = Readonly<Record<string, unknown>>;
+import {
+  DEFAULTS,
+  SAMPLER_CLASSES,
+  SAMPLER_NAMES,
+  type SamplerName,
+  type SchedulerConfig,
+} from "./classes.ts";
+
+export { SAMPLER_CLASSES, SAMPLER_NAMES, type SamplerName, type SchedulerConfig };
 
 /** A scheduler configuration or a step count that no sampler here can follow. */
 export class SamplerError extends RangeError {
   override readonly name = "SamplerError";
 }
 
-/** The solvers, by the name that a user types, and the diffusers class of each. */
-export const SAMPLER_CLASSES = {
-  ddim: "DDIMScheduler",
-  pndm: "PNDMScheduler",
-  euler: "EulerDiscreteScheduler",
-} as const;
+/** How the σ of a run can be spaced in place of the timesteps' own. */
+export const SIGMA_SPACINGS = ["karras", "exponential", "beta"] as const;
 
-export type SamplerName = keyof typeof SAMPLER_CLASSES;
+export type SigmaSpacing = (typeof SIGMA_SPACINGS)[number];
 
-export const SAMPLER_NAMES = Object.keys(SAMPLER_CLASSES) as readonly SamplerName[];
+/** Solvers whose timesteps cannot follow from σ: they step on ᾱ. */
+const WITHOUT_SIGMAS: readonly SamplerName[] = ["ddim", "ddpm", "pndm", "lcm", "tcd"];
 
-/** What each diffusers class takes for a key that its configuration lacks (diffusers 0.42). */
-const COMMON = {
-  num_train_timesteps: 1000,
-  beta_start: 0.0001,
-  beta_end: 0.02,
-  beta_schedule: "linear",
-  trained_betas: null,
-  prediction_type: "epsilon",
-  steps_offset: 0,
-};
-const DEFAULTS: Readonly<Record<SamplerName, SchedulerConfig>> = {
-  ddim: {
-    ...COMMON,
-    timestep_spacing: "leading",
-    set_alpha_to_one: true,
-    clip_sample: true,
-    thresholding: false,
-    rescale_betas_zero_snr: false,
-  },
-  pndm: {
-    ...COMMON,
-    timestep_spacing: "leading",
-    set_alpha_to_one: false,
-    skip_prk_steps: false,
-  },
-  euler: {
-    ...COMMON,
-    timestep_spacing: "linspace",
-    interpolation_type: "linear",
-    use_karras_sigmas: false,
-    use_exponential_sigmas: false,
-    use_beta_sigmas: false,
-    timestep_type: "discrete",
-    final_sigmas_type: "zero",
-    rescale_betas_zero_snr: false,
-  },
-};
+/** Every name that `createSampler` takes: the solvers, and those with σ also with each spacing. */
+export const SAMPLER_VARIANTS: readonly string[] = SAMPLER_NAMES.flatMap((name) => [
+  name,
+  ...(WITHOUT_SIGMAS.includes(name) ? [] : SIGMA_SPACINGS.map((spacing) => `${name}_${spacing}`)),
+]);
+
+/** A sampler's name apart from its spacing of σ: "dpmpp_2m_karras" is dpmpp_2m with karras. */
+export function splitName(name: string): readonly [string, SigmaSpacing | undefined] {
+  const spacing = SIGMA_SPACINGS.find((each) => name.endsWith(`_${each}`));
+  return spacing ? [name.slice(0, -spacing.length - 1), spacing] : [name, undefined];
+}
 
 /**
  * The solver and its full configuration, as diffusers' StableDiffusionPipeline arrives at them.
  * With no name, the folder's own class runs, and the pipeline mends two old habits of such files:
  * steps_offset becomes 1 and clip_sample false. With a name it is
  * `X.from_config(pipe.scheduler.config)` after that: keys that stand in the file carry over, mended,
- * and an absent key takes X's own default, unmended.
+ * and an absent key takes X's own default, unmended. A key that the class does not know is left out.
+ * A name says which algorithm of DPM-Solver runs, whatever the file says.
  */
 export function resolveConfig(
   name: string | undefined,
   file: SchedulerConfig,
 ): readonly [SamplerName, SchedulerConfig] {
-  const chosen = name === undefined ? ownName(file) : namedSampler(name);
-  if (name === undefined) return [chosen, mend({ ...DEFAULTS[chosen], ...file })];
-  return [chosen, { ...DEFAULTS[chosen], ...mend(file) }];
+  if (name === undefined) {
+    const own = ownName(file);
+    return [own, mend(known(own, file))];
+  }
+  const [base, spacing] = splitName(name);
+  const chosen = namedSampler(base, name);
+  const config = known(chosen, mend(file));
+  const { algorithm_type } = DEFAULTS[chosen];
+  return [
+    chosen,
+    {
+      ...config,
+      ...(algorithm_type !== undefined && { algorithm_type }),
+      ...(spacing && spacedSigmas(chosen, spacing)),
+    },
+  ];
+}
+
+function known(name: SamplerName, file: SchedulerConfig): SchedulerConfig {
+  const defaults = DEFAULTS[name];
+  const given = Object.entries(file).filter(([key]) => Object.hasOwn(defaults, key));
+  return { ...defaults, ...Object.fromEntries(given) };
 }
 
 function mend(config: SchedulerConfig): SchedulerConfig {
@@ -79,24 +77,41 @@ function mend(config: SchedulerConfig): SchedulerConfig {
   };
 }
 
-function namedSampler(name: string): SamplerName {
-  const found = SAMPLER_NAMES.find((known) => known === name);
-  if (found === undefined) {
-    throw new SamplerError(`scheduler "${name}" is unknown; there are ${SAMPLER_NAMES.join(", ")}`);
+/** The keys that space σ so, and no other way. Throws SamplerError where a solver has no σ. */
+export function spacedSigmas(name: SamplerName, spacing: SigmaSpacing): SchedulerConfig {
+  if (WITHOUT_SIGMAS.includes(name)) {
+    throw new SamplerError(
+      `${name} has no sigmas to space by ${spacing}: choose another sampler, or leave "${spacing}" out`,
+    );
   }
-  return found;
+  return {
+    ...Object.fromEntries(SIGMA_SPACINGS.map((each) => [`use_${each}_sigmas`, each === spacing])),
+    use_lu_lambdas: false,
+  };
+}
+
+function namedSampler(name: string, typed: string): SamplerName {
+  const found = SAMPLER_NAMES.find((known) => known === name);
+  if (found !== undefined) return found;
+  throw new SamplerError(
+    `scheduler "${typed}" is unknown; there are ${SAMPLER_NAMES.join(", ")}, ` +
+      `those with sigmas also with ${SIGMA_SPACINGS.map((each) => `_${each}`).join(", ")}`,
+  );
 }
 
 function ownName(file: SchedulerConfig): SamplerName {
-  const found = SAMPLER_NAMES.find((name) => SAMPLER_CLASSES[name] === file._class_name);
+  const found = SAMPLER_NAMES.find(
+    (name) => SAMPLER_CLASSES[name] !== null && SAMPLER_CLASSES[name] === file._class_name,
+  );
   if (found === undefined) {
-    const classes = Object.values(SAMPLER_CLASSES).join(", ");
+    const classes = [...new Set(Object.values(SAMPLER_CLASSES))].filter((name) => name !== null);
     throw new SamplerError(
       `scheduler_config.json: _class_name ${JSON.stringify(file._class_name)} has no sampler here; ` +
-        `there are ${classes}: choose one by name (${SAMPLER_NAMES.join(", ")})`,
+        `there are ${classes.join(", ")}: choose one by name (${SAMPLER_NAMES.join(", ")})`,
     );
   }
-  return found;
+  const noisy = String(file.algorithm_type).startsWith("sde-");
+  return found === "dpmpp_2m" && noisy ? "dpmpp_2m_sde" : found;
 }
 
 /** The number under `key`. Throws SamplerError if it is none. */
@@ -120,4 +135,15 @@ export function choiceOf<T extends string>(
     `scheduler_config.json: ${key} ${JSON.stringify(config[key])} is not supported; ` +
       `wanted ${choices.join(", ")}`,
   );
+}
+
+/** Throws SamplerError where the configuration clips x0 or the like: those steps are not linear. */
+export function refuseNonlinear(name: SamplerName, config: SchedulerConfig): void {
+  for (const key of ["thresholding", "clip_sample"]) {
+    if (config[key] !== true) continue;
+    throw new SamplerError(
+      `${name} would run with ${key} true (${SAMPLER_CLASSES[name]}'s default where scheduler_config.json ` +
+        `lacks the key), which is not supported: write "${key}": false into the file, as latent models want it`,
+    );
+  }
 }

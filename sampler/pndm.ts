@@ -1,7 +1,8 @@
 import { SamplerError, type SchedulerConfig } from "./config.ts";
 import { epsilonOf, type Linear, predictionType } from "./prediction.ts";
+import { type Run, startOfAlpha } from "./run.ts";
 import { alphaReader, roundHalfEven, strideOf, timestepList, trainTimesteps } from "./schedule.ts";
-import { HISTORY_SLOTS, type History, type Solution, type Step, step } from "./step.ts";
+import { HISTORY_SLOTS, inSlots, rawOutput, type Solution, type Step, step } from "./step.ts";
 
 /**
  * Liu et al. 2022, "Pseudo Numerical Methods for Diffusion Models on Manifolds": the transfer of
@@ -9,18 +10,27 @@ import { HISTORY_SLOTS, type History, type Solution, type Step, step } from "./s
  * skip_prk_steps the second timestep is evaluated twice to start (steps + 1 evaluations); else three
  * Runge-Kutta steps of four evaluations come first (steps + 9).
  * Stored outputs are raw, and a v-prediction becomes noise after they are combined, with the sample
- * of the moment: diffusers does so.
- * Throws SamplerError for prediction_type sample, which diffusers refuses too.
+ * of the moment: diffusers does so. It also counts calls from the first that runs: a run that skips
+ * steps takes its second call for the repeated one, and so never moves from there to the third.
+ * Throws SamplerError for prediction_type sample, which diffusers refuses too, and for timesteps of the
+ * caller's own: a step goes as far down as the mean stride.
  */
-export function pndm(config: SchedulerConfig, steps: number): Solution {
-  const timesteps = timestepList(config, steps).map(roundHalfEven);
-  const stride = strideOf(trainTimesteps(config), steps);
+export function pndm(config: SchedulerConfig, run: Run): Solution {
+  if (run.timesteps) {
+    throw new SamplerError("pndm takes no timesteps of your own: its steps are of one length");
+  }
+  const timesteps = timestepList(config, run.steps).map(roundHalfEven);
+  const stride = strideOf(trainTimesteps(config), run.steps);
+  const plms = config.skip_prk_steps === true;
+  const calls = (plms ? repeatSecond(timesteps) : prkFirst(timesteps, stride)).slice(run.skipped);
   const move = transfer(config);
-  const rows =
-    config.skip_prk_steps === true
-      ? plms(timesteps, stride, move)
-      : rungeKutta(timesteps, stride, move);
-  return { initNoiseSigma: 1, rows };
+  const rows = plms
+    ? calls.map((timestep, i) => ({
+        ...plmsCall(i, timestep, stride, move),
+        keep: i === 0 && calls.length > 1,
+      }))
+    : prkCalls(calls, timesteps, stride, move);
+  return { initNoiseSigma: 1, start: startOfAlpha(config, calls[0]!), rows };
 }
 
 type Move = (from: number, to: number) => Linear;
@@ -46,15 +56,14 @@ const WEIGHTS: readonly (readonly number[])[] = [
   [55 / 24, -59 / 24, 37 / 24, -9 / 24],
 ];
 
-function plms(timesteps: readonly number[], stride: number, move: Move): Step[] {
-  const [first, second, ...others] = timesteps;
-  const start = multistep(0, first!, stride, move);
-  if (second === undefined) return [start];
-  return [
-    { ...start, keep: true },
-    repeated(second, stride, move),
-    ...[second, ...others].map((timestep, i) => multistep(i + 1, timestep, stride, move)),
-  ];
+function repeatSecond([first, second, ...others]: readonly number[]): number[] {
+  return second === undefined ? [first!] : [first!, second, second, ...others];
+}
+
+/** Call number `i`: the second one goes back to where the first began, and so does not count. */
+function plmsCall(i: number, timestep: number, stride: number, move: Move): Step {
+  if (i === 1) return repeated(timestep, stride, move);
+  return multistep(Math.max(i - 1, 0), timestep, stride, move);
 }
 
 /** The step from output number `index` (0 is the first stored) and up to three before it. */
@@ -64,7 +73,7 @@ function multistep(index: number, timestep: number, stride: number, move: Move):
   const older = weights.slice(1).map((weight, i) => [index - 1 - i, weight * output] as const);
   return step(timestep, x, output * weights[0]!, {
     history: inSlots(older),
-    store: { slot: index % HISTORY_SLOTS, add: false },
+    store: rawOutput(index % HISTORY_SLOTS),
   });
 }
 
@@ -74,56 +83,66 @@ function repeated(timestep: number, stride: number, move: Move): Step {
   return step(timestep, 0, output / 2, { kept: x, history: inSlots([[0, output / 2]]) });
 }
 
-/** Output number n lives in slot n mod 4. */
-function inSlots(entries: readonly (readonly [number, number])[]): History {
-  const slots: [number, number, number, number] = [0, 0, 0, 0];
-  for (const [index, weight] of entries) slots[index % HISTORY_SLOTS] = weight;
-  return slots;
-}
-
 const RUNGE_KUTTA_STEPS = 3;
 /** Runge-Kutta stores outputs 0 to 2, so the last slot is free to add up the middle ones. */
 const SUM_SLOT = HISTORY_SLOTS - 1;
 
-function rungeKutta(timesteps: readonly number[], stride: number, move: Move): Step[] {
+/** Four calls for each of the first steps: at its start, twice at its middle, at its end. */
+function prkFirst(timesteps: readonly number[], stride: number): number[] {
   if (timesteps.length <= RUNGE_KUTTA_STEPS) {
     throw new SamplerError(
       `pndm with Runge-Kutta steps (skip_prk_steps false) takes 4 steps or more, not ${timesteps.length}`,
     );
   }
   const half = Math.floor(stride / 2);
-  const starts = timesteps.slice(0, RUNGE_KUTTA_STEPS);
-  return [
-    ...starts.flatMap((start, n) => quadruple(n, start, timesteps[n + 1]!, half, move)),
-    ...timesteps
-      .slice(RUNGE_KUTTA_STEPS)
-      .map((timestep, i) => multistep(RUNGE_KUTTA_STEPS + i, timestep, stride, move)),
-  ];
+  const quadruples = timesteps.slice(0, RUNGE_KUTTA_STEPS).flatMap((start, n) => {
+    const end = timesteps[n + 1]!;
+    return [start, end + half, end + half, end];
+  });
+  return [...quadruples, ...timesteps.slice(RUNGE_KUTTA_STEPS)];
+}
+
+function prkCalls(
+  calls: readonly number[],
+  timesteps: readonly number[],
+  stride: number,
+  move: Move,
+): Step[] {
+  const half = Math.floor(stride / 2);
+  const count = 4 * RUNGE_KUTTA_STEPS;
+  return calls.map((timestep, i) => {
+    if (i >= count) return multistep(i - count + RUNGE_KUTTA_STEPS, timestep, stride, move);
+    const n = Math.floor(i / 4);
+    return rungeKutta(n, i % 4, timestep, half, (to) => move(timesteps[n]!, to));
+  });
 }
 
 /**
- * One step of the classical method: outputs at the start, twice at the middle, at the end, in the
- * proportion 1 : 2 : 2 : 1. `half` is diffusers' half stride, the middle lies that far above the end.
+ * One call of step `n` of the classical method, whose outputs count 1 : 2 : 2 : 1. The first and the
+ * third look `half` a stride down from where they are; all of them move the sample at the start.
  */
-function quadruple(n: number, start: number, end: number, half: number, move: Move): Step[] {
-  const middle = end + half;
-  const from = (to: number) => move(start, to);
-  const [toMiddle, again, toEnd, last] = [
-    from(start - half),
-    from(middle),
-    from(middle - half),
-    from(end),
-  ];
-  return [
-    step(start, toMiddle.x, toMiddle.output, { keep: true, store: { slot: n, add: false } }),
-    step(middle, 0, again.output, { kept: again.x, store: { slot: SUM_SLOT, add: false } }),
-    step(middle, 0, toEnd.output, { kept: toEnd.x, store: { slot: SUM_SLOT, add: true } }),
-    step(end, 0, last.output / 6, {
-      kept: last.x,
-      history: inSlots([
-        [n, last.output / 6],
-        [SUM_SLOT, last.output / 3],
-      ]),
-    }),
-  ];
+function rungeKutta(
+  n: number,
+  call: number,
+  timestep: number,
+  half: number,
+  from: (to: number) => Linear,
+): Step {
+  const { x, output } = from(call % 2 === 0 ? timestep - half : timestep);
+  switch (call) {
+    case 0:
+      return step(timestep, x, output, { keep: true, store: rawOutput(n) });
+    case 1:
+      return step(timestep, 0, output, { kept: x, store: rawOutput(SUM_SLOT) });
+    case 2:
+      return step(timestep, 0, output, { kept: x, store: rawOutput(SUM_SLOT, true) });
+    default:
+      return step(timestep, 0, output / 6, {
+        kept: x,
+        history: inSlots([
+          [n, output / 6],
+          [SUM_SLOT, output / 3],
+        ]),
+      });
+  }
 }

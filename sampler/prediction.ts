@@ -15,9 +15,20 @@ export function predictionType(
   return choiceOf(config, "prediction_type", supported);
 }
 
+/** What weighs x0 and ε in x: √ᾱ and √(1−ᾱ). */
+export type Mixture = { readonly signal: number; readonly noise: number };
+
 /** The noise ε in x = √ᾱ·x0 + √(1−ᾱ)·ε, from x and m (v: Salimans & Ho 2022, appendix D). */
 export function epsilonOf(type: PredictionType, alpha: number): Linear {
-  const [signal, noise] = [Math.sqrt(alpha), Math.sqrt(1 - alpha)];
+  return epsilonAt(type, { signal: Math.sqrt(alpha), noise: Math.sqrt(1 - alpha) });
+}
+
+/** The clean sample x0 in the same equation. */
+export function cleanOf(type: PredictionType, alpha: number): Linear {
+  return cleanAt(type, { signal: Math.sqrt(alpha), noise: Math.sqrt(1 - alpha) });
+}
+
+export function epsilonAt(type: PredictionType, { signal, noise }: Mixture): Linear {
   switch (type) {
     case "epsilon":
       return { x: 0, output: 1 };
@@ -28,9 +39,7 @@ export function epsilonOf(type: PredictionType, alpha: number): Linear {
   }
 }
 
-/** The clean sample x0 in the same equation. */
-export function cleanOf(type: PredictionType, alpha: number): Linear {
-  const [signal, noise] = [Math.sqrt(alpha), Math.sqrt(1 - alpha)];
+export function cleanAt(type: PredictionType, { signal, noise }: Mixture): Linear {
   switch (type) {
     case "epsilon":
       return { x: 1 / signal, output: -noise / signal };
@@ -51,4 +60,10 @@ export function cleanOfSigma(type: PredictionType, sigma: number): Linear {
     case "sample":
       return { x: 0, output: 1 };
   }
+}
+
+/** (x − x0)/σ, the slope dx/dσ of the same equation. */
+export function slopeOfSigma(type: PredictionType, sigma: number): Linear {
+  const clean = cleanOfSigma(type, sigma);
+  return { x: (1 - clean.x) / sigma, output: -clean.output / sigma };
 }

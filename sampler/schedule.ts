@@ -72,16 +72,19 @@ function zeroTerminalSnr(betas: Float32Array): Float32Array {
 
 const SPACINGS = ["leading", "linspace", "trailing"] as const;
 
+/** Throws SamplerError unless 1 <= steps <= num_train_timesteps, an integer. */
+export function checkSteps(config: SchedulerConfig, steps: number): void {
+  const count = trainTimesteps(config);
+  if (Number.isInteger(steps) && steps >= 1 && steps <= count) return;
+  throw new SamplerError(`steps is ${steps}, wanted an integer of 1 to ${count}`);
+}
+
 /**
  * The timesteps of a run, noisiest first (Lin et al. 2023, table 2). Linspace leaves fractions,
- * which Euler hands to the UNet and the others round.
- * Throws SamplerError unless 1 <= steps <= num_train_timesteps, an integer.
+ * which the solvers on σ hand to the UNet and the others round.
  */
 export function timestepList(config: SchedulerConfig, steps: number): number[] {
   const count = trainTimesteps(config);
-  if (!Number.isInteger(steps) || steps < 1 || steps > count) {
-    throw new SamplerError(`steps is ${steps}, wanted an integer of 1 to ${count}`);
-  }
   switch (choiceOf(config, "timestep_spacing", SPACINGS)) {
     case "leading": {
       const [stride, offset] = [strideOf(count, steps), numberOf(config, "steps_offset")];
@@ -93,13 +96,17 @@ export function timestepList(config: SchedulerConfig, steps: number): number[] {
         linspaced(steps - 1 - i, stride, steps, count),
       );
     }
-    case "trailing": {
-      // NumPy's arange steps by the difference of its first two values, rounding and all.
-      const stride = count - (count - count / steps);
-      const length = Math.ceil(count / (count / steps));
-      return Array.from({ length }, (_, i) => roundHalfEven(count - i * stride) - 1);
-    }
+    case "trailing":
+      return trailingList(count, count / steps);
   }
+}
+
+/** Timesteps one below `from` and every `stride` down. */
+export function trailingList(from: number, stride: number): number[] {
+  // NumPy's arange steps by the difference of its first two values, rounding and all.
+  const exact = from - (from - stride);
+  const length = Math.ceil(from / stride);
+  return Array.from({ length }, (_, i) => roundHalfEven(from - i * exact) - 1);
 }
 
 function linspaced(i: number, stride: number, steps: number, count: number): number {

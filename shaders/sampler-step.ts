@@ -17,11 +17,12 @@ export const samplerStep: Kernel<ModelInputParams> = {
     { name: "m", access: "read" },
     { name: "table", access: "read" },
     { name: "step", access: "read" },
+    { name: "noise", access: "read", optional: true },
     { name: "y", access: "write" },
   ],
   lib: ["grid"],
   constants: (p) => ({ WORKGROUP, REPEATS: p.repeats }),
   dims: (p) => ({ PLANE: p.pixels }),
   workgroups: (p) => linearGrid(p.pixels, WORKGROUP),
-  flops: (p) => 80 * p.pixels,
+  flops: (p) => 100 * p.pixels,
 };

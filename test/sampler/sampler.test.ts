@@ -75,7 +75,8 @@ describe("samplers against diffusers", () => {
     );
     const widening = sampler.initNoiseSigma / expected.initNoiseSigma;
     assert.ok(Math.abs(widening - 1) <= 2 ** -23, label);
-    const states = runSampler(sampler, START, model, NOISE);
+    const start = START.map((value) => value * sampler.initNoiseSigma);
+    const states = runSampler(sampler, start, model, () => NOISE);
     for (const [i, state] of states.entries()) {
       const scale = Math.max(...expected.states[i]!.map(Math.abs));
       for (const [j, value] of state.entries()) {
@@ -192,9 +193,11 @@ describe("what a sampler refuses", () => {
     });
 
   it("an unknown name or class, listing what there is", () => {
-    refuses(() => createSampler("heum", sd2("ddim"), 5), /"heum".*ddim, pndm, euler/);
-    const other = { ...sd2("ddim"), _class_name: "DPMSolverMultistepScheduler" };
-    refuses(() => createSampler(undefined, other, 5), /DPMSolverMultistep.*EulerDiscreteScheduler/);
+    refuses(() => createSampler("heum", sd2("ddim"), 5), /"heum".*ddim, ddpm, pndm, lms, euler/);
+    const other = { ...sd2("ddim"), _class_name: "EDMEulerScheduler" };
+    refuses(() => createSampler(undefined, other, 5), /EDMEuler.*EulerDiscreteScheduler/);
+    const none = { ...sd2("ddim"), _class_name: null };
+    refuses(() => createSampler(undefined, none, 5), /_class_name null/);
     refuses(() => createSampler(undefined, {}, 5), /_class_name undefined/);
     assert.equal(createSampler("euler", other, 5).name, "euler");
   });
@@ -229,7 +232,6 @@ describe("what a sampler refuses", () => {
       ["ddim", { timestep_spacing: "karras" }, /timestep_spacing "karras"/],
       ["ddim", { beta_start: "small" }, /beta_start is "small"/],
       ["ddim", { num_train_timesteps: 0 }, /num_train_timesteps is 0/],
-      ["euler", { use_karras_sigmas: true }, /use_karras_sigmas/],
       ["euler", { timestep_type: "continuous" }, /timestep_type/],
       ["euler", { interpolation_type: "log_linear" }, /interpolation_type/],
     ];

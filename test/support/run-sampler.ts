@@ -3,21 +3,27 @@ import type { Sampler, Step } from "../../sampler/index.ts";
 /** The model of a run: its output for each element of inputScale·x. */
 export type Model = (x: number, timestep: number) => number;
 
+/** The noise of a run: the values of draw number 1, 2, … */
+export type Noise = (draw: number) => readonly number[];
+
 /** Applies a sampler's rows in float64, as sampler/step.ts states them; returns x after each row. */
 export function runSampler(
   sampler: Sampler,
   start: readonly number[],
   model: Model,
-  noise: readonly number[] = start.map(() => 0),
+  noiseOf: Noise = () => [],
 ): number[][] {
   // Whatever a row must not read is poisoned: a stray operand shows as NaN.
   const poison = () => start.map(() => Number.NaN);
-  const state = { x: start.map((value) => value * sampler.initNoiseSigma), kept: poison() };
+  const state = { x: [...start], kept: poison() };
+  let draws = 0;
   const slots = Array.from({ length: sampler.slots }, poison);
   return sampler.rows.map((row) => {
     const { timestep, inputScale } = row;
     const output = state.x.map((value) => model(inputScale * value, timestep));
+    const noise = row.draws ? noiseOf(++draws) : poison();
     if (row.keep) state.kept = state.x;
+    const before = state.x;
     state.x = state.x.map((value, i) =>
       update(
         row,
@@ -30,7 +36,10 @@ export function runSampler(
     );
     if (row.store) {
       const { slot, add } = row.store;
-      slots[slot] = output.map((value, i) => value + (add ? slots[slot]![i]! : 0));
+      slots[slot] = output.map((value, i) => {
+        const made = term(row.store!.x, before[i]!) + term(row.store!.output, value);
+        return made + (add ? slots[slot]![i]! : 0);
+      });
     }
     return state.x;
   });
@@ -44,12 +53,14 @@ function update(
   noise: number,
   slots: readonly number[],
 ): number {
-  const term = (coefficient: number, value: number) =>
-    coefficient === 0 ? 0 : coefficient * value;
   const past = row.history.reduce(
     (sum, weight, i) => sum + term(weight, slots[i] ?? Number.NaN),
     0,
   );
   const now = term(row.x, x) + term(row.kept, kept) + term(row.output, output);
   return now + past + term(row.noise, noise);
+}
+
+function term(coefficient: number, value: number): number {
+  return coefficient === 0 ? 0 : coefficient * value;
 }

@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from blocks import save_blocks
 from faults import save_faults
 from load import FIXTURES
+from noisy import save_noisy
 from pictures import save_pictures
 from tiny import CONFIGS, save_all
 
@@ -63,6 +64,7 @@ def save_goldens(models: Path, target: Path) -> None:
     for name in CONFIGS:
         save_blocks(models / name, target / "golden" / name)
         save_pictures(models / name, target / "golden" / name)
+        save_noisy(models / name, target / "golden" / name)
         save_faults(models / name, target / "golden" / name)
 
 

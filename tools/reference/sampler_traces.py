@@ -56,6 +56,11 @@ def model(x, t):
 
 def load(name, config):
     """The scheduler that a pipeline ends with, by the public API."""
+    return swapped(None if name is None else CLASSES[name], config)
+
+
+def swapped(name, config, **more):
+    """The same by the class's own name, with settings of its own."""
     with tempfile.TemporaryDirectory() as path:
         (pathlib.Path(path) / "scheduler_config.json").write_text(json.dumps(config))
         own = getattr(diffusers, config["_class_name"]).from_pretrained(path)
@@ -63,7 +68,7 @@ def load(name, config):
     pipe = diffusers.StableDiffusionPipeline(scheduler=own, requires_safety_checker=False, **empty)
     if name is None:
         return pipe.scheduler
-    return getattr(diffusers, CLASSES[name]).from_config(pipe.scheduler.config)
+    return getattr(diffusers, name).from_config(pipe.scheduler.config, **more)
 
 
 def in_float64(scheduler):
