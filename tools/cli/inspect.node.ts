@@ -160,7 +160,7 @@ const MAX_PICTURE_BYTES = 256 * 2 ** 20;
 
 function inspectPicture(file: string, size: number): PictureSummary {
   if (size > MAX_PICTURE_BYTES)
-    throw new DiffusionError("IMAGE", `${file} has ${size} bytes, too many for a picture`);
+    throw new DiffusionError("IMAGE_CORRUPT", `${file} has ${size} bytes, too many for a picture`);
   const { width, height, texts } = readPng(readFileSync(file), file);
   return { kind: "png", file, width, height, record: recordOf(texts), texts };
 }
