@@ -343,6 +343,11 @@ describe("the command line", () => {
         (await cli(["inspect", at("a.png")])).out,
         /PNG 64x64\nparameters:\n {2}a cat\n/,
       );
+      assert.deepEqual(summary.parameters.fields[0], ["Steps", "3"]);
+      assert.match(
+        (await cli(["inspect", at("a.png")])).out,
+        /paint it again:\n {2}wgsl-diffusion generate 'a cat' --model fake --steps 3 .* --seed 11 /,
+      );
     });
 
     it("sums up a safetensors file", async () => {
