@@ -1,5 +1,7 @@
 /** The public face of the package: open a checkpoint, paint, and tell what went wrong. */
+export { readDepthFile, readImage, readImageFile } from "#image";
 export { DiffusionError, type ErrorCode } from "../engine/errors.ts";
+export type { DepthMap, RgbImage } from "./image/image.ts";
 export { Picture } from "./picture.ts";
 export { StableDiffusion } from "./pipeline.ts";
 export {
@@ -16,3 +18,4 @@ export {
   SCHEDULERS,
   type StepEvent,
 } from "./request.ts";
+export { type ReadWatermark, readWatermark, watermark } from "./watermark.ts";

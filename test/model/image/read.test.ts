@@ -8,7 +8,6 @@ import { encodeHalf } from "../../../engine/dtype.ts";
 import type { DiffusionError } from "../../../engine/errors.ts";
 import { writeSafetensors } from "../../../engine/safetensors.ts";
 import { decodePng } from "../../../model/image/decode-png.node.ts";
-import { checkDepth } from "../../../model/image/depth.ts";
 import { alphaOf, toRgb } from "../../../model/image/image.ts";
 import { writeChunk } from "../../../model/image/png-chunks.node.ts";
 import { readDepthFile, readImage, readImageFile } from "../../../model/image/read.node.ts";
@@ -83,6 +82,21 @@ describe("readImage", () => {
         ...{ width: 9, height: 5 },
         data: toRgb(picture).data,
       });
+  });
+
+  it("reads the default picture of an animation", async () => {
+    const file = fileOf("rgb-8");
+    const at = file.indexOf("IDAT") - 4;
+    const frame = Buffer.concat([Buffer.alloc(4), deflateSync(Buffer.alloc(300))]);
+    const animated = Buffer.concat([
+      file.subarray(0, at),
+      writeChunk("acTL", Buffer.from([0, 0, 0, 2, 0, 0, 0, 0])),
+      file.subarray(at, -12),
+      writeChunk("fcTL", Buffer.alloc(26)),
+      writeChunk("fdAT", frame),
+      file.subarray(-12),
+    ]);
+    assert.deepEqual(await readImage(animated), await readImage(file));
   });
 
   it("refuses other files by what they are, whatever their name", async () => {
@@ -257,19 +271,5 @@ describe("picture and depth files", () => {
     await fails(readDepthFile(file("F32", [2, 3, 1])), "IMAGE_FORMAT");
     await fails(readDepthFile(file("F32", [6])), "IMAGE_FORMAT");
     await fails(readDepthFile(write("h.safetensors", Buffer.from("<html>"))), "WEIGHTS_FORMAT");
-  });
-
-  it("a depth map without depth is zeros, and values that are none are the farthest", () => {
-    const map = (...data: number[]) => ({ width: 2, height: 2, data: Float32Array.from(data) });
-    assert.deepEqual(checkDepth(map(1, 2, 3, 4)), { depth: map(1, 2, 3, 4), warnings: [] });
-    const flat = checkDepth(map(5, 5, 5, 5));
-    assert.deepEqual(flat.depth, map(0, 0, 0, 0));
-    assert.match(flat.warnings.join(), /one depth everywhere/);
-    const holes = checkDepth(map(Number.NaN, 2, 3, Number.POSITIVE_INFINITY));
-    assert.deepEqual(holes.depth, map(2, 2, 3, 2));
-    assert.match(holes.warnings.join(), /2 values that are not finite/);
-    const nothing = checkDepth(map(Number.NaN, Number.NaN, Number.NaN, Number.NaN));
-    assert.deepEqual(nothing.depth, map(0, 0, 0, 0));
-    assert.throws(() => checkDepth({ ...map(1), width: 2 }), { code: "IMAGE_SIZE" });
   });
 });
