@@ -1,7 +1,8 @@
 /** The public face of the package: open a checkpoint, paint, and tell what went wrong. */
 export { readDepthFile, readImage, readImageFile } from "#image";
 export { DiffusionError, type ErrorCode } from "../engine/errors.ts";
-export type { DepthMap, RgbImage } from "./image/image.ts";
+export type { DepthMap } from "./image/depth.ts";
+export type { RgbImage } from "./image/image.ts";
 export { Picture } from "./picture.ts";
 export { StableDiffusion } from "./pipeline.ts";
 export {

@@ -11,14 +11,6 @@ export interface RgbImage {
   readonly data: Uint8Array | Uint8ClampedArray;
 }
 
-/** Depth as MiDaS and DPT mean it: relative and inverse, in any unit; near is large. */
-export interface DepthMap {
-  readonly width: number;
-  readonly height: number;
-  /** Rows from the top. */
-  readonly data: Float32Array;
-}
-
 /** 1 (grey), 3 (RGB) or 4 (RGBA). Throws IMAGE_SIZE where data, width and height do not fit. */
 export function channelsOf({ width, height, data }: RgbImage, what = "the image"): 1 | 3 | 4 {
   const channels = data.length / (width * height);

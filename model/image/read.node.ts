@@ -5,7 +5,8 @@ import { DiffusionError } from "../../engine/errors.ts";
 import { openFile } from "../../engine/platform/file.node.ts";
 import { readSafetensors, type StoredTensor } from "../../engine/safetensors.ts";
 import { decodePng, decodeSamples } from "./decode-png.node.ts";
-import { type DepthMap, type RgbImage, toGrey } from "./image.ts";
+import type { DepthMap } from "./depth.ts";
+import { type RgbImage, toGrey } from "./image.ts";
 import { recogniseImage } from "./kind.ts";
 import { decodeWithSharp, type LoadSharp, loadSharp } from "./sharp.node.ts";
 

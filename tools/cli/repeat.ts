@@ -21,11 +21,19 @@ const OPTIONS: readonly (readonly [field: string, option: string])[] = [
   ["noiseLevel", "--noise-level"],
   ["eta", "--eta"],
   ["clipSkip", "--clip-skip"],
+  ["promptSyntax", "--prompt-syntax"],
+];
+
+/** The same for switches. */
+const SWITCHES: readonly (readonly [field: string, option: string])[] = [
+  ["vaeTiling", "--vae-tiling"],
+  ["watermark", "--watermark"],
 ];
 
 /** What need not be said: it is so without. */
 const DEFAULTS: Readonly<Record<string, unknown>> = {
   ...{ negativePrompt: "", guidanceRescale: 0, numImages: 1, eta: 0, clipSkip: 0, rng: "torch" },
+  promptSyntax: "plain",
 };
 
 /** From our own record, else from the web UI's `parameters`; undefined where neither can be read. */
@@ -80,6 +88,7 @@ function commandOf(
     ...(prompt.startsWith("-") ? optionOf("--prompt", prompt) : [shellQuote(prompt)]),
     ...(typeof model === "string" ? optionOf("--model", model) : []),
     ...options,
+    ...SWITCHES.filter(([field]) => request[field] === true).map(([, option]) => option),
   ];
   return `wgsl-diffusion generate ${words.join(" ")}`;
 }

@@ -8,6 +8,7 @@ import { encodeHalf } from "../../../engine/dtype.ts";
 import type { DiffusionError } from "../../../engine/errors.ts";
 import { writeSafetensors } from "../../../engine/safetensors.ts";
 import { decodePng } from "../../../model/image/decode-png.node.ts";
+import { checkDepth } from "../../../model/image/depth.ts";
 import { alphaOf, toRgb } from "../../../model/image/image.ts";
 import { writeChunk } from "../../../model/image/png-chunks.node.ts";
 import { readDepthFile, readImage, readImageFile } from "../../../model/image/read.node.ts";
@@ -271,5 +272,19 @@ describe("picture and depth files", () => {
     await fails(readDepthFile(file("F32", [2, 3, 1])), "IMAGE_FORMAT");
     await fails(readDepthFile(file("F32", [6])), "IMAGE_FORMAT");
     await fails(readDepthFile(write("h.safetensors", Buffer.from("<html>"))), "WEIGHTS_FORMAT");
+  });
+
+  it("a depth map without depth is zeros, and values that are none are the farthest", () => {
+    const map = (...data: number[]) => ({ width: 2, height: 2, data: Float32Array.from(data) });
+    assert.deepEqual(checkDepth(map(1, 2, 3, 4)), { depth: map(1, 2, 3, 4), warnings: [] });
+    const flat = checkDepth(map(5, 5, 5, 5));
+    assert.deepEqual(flat.depth, map(0, 0, 0, 0));
+    assert.match(flat.warnings.join(), /one depth everywhere/);
+    const holes = checkDepth(map(Number.NaN, 2, 3, Number.POSITIVE_INFINITY));
+    assert.deepEqual(holes.depth, map(2, 2, 3, 2));
+    assert.match(holes.warnings.join(), /2 values that are not finite/);
+    const nothing = checkDepth(map(Number.NaN, Number.NaN, Number.NaN, Number.NaN));
+    assert.deepEqual(nothing.depth, map(0, 0, 0, 0));
+    assert.throws(() => checkDepth({ ...map(1), width: 2 }), { code: "IMAGE_SIZE" });
   });
 });

@@ -21,6 +21,21 @@ describe("the command that paints a picture again", () => {
     );
   });
 
+  it("says what other tasks ask for, where it is not the usual", () => {
+    const task = { strength: 0.5, noiseLevel: 20, eta: 1, rng: "cuda", clipSkip: 2 };
+    const more = { promptSyntax: "a1111", vaeTiling: true, watermark: true };
+    assert.equal(
+      repeatCommand(record({ request: { prompt: "x", ...task, ...more } })),
+      "wgsl-diffusion generate x --rng cuda --strength 0.5 --noise-level 20 --eta 1 --clip-skip 2 " +
+        "--prompt-syntax a1111 --vae-tiling --watermark",
+    );
+    const usual = { rng: "torch", eta: 0, clipSkip: 0, promptSyntax: "plain", watermark: false };
+    assert.equal(
+      repeatCommand(record({ request: { prompt: "x", ...usual } })),
+      "wgsl-diffusion generate x",
+    );
+  });
+
   it("is told from the web UI's parameters where there is no record of ours", () => {
     const text =
       "a cat\nNegative prompt: dogs\nSteps: 30, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 5, " +
@@ -68,7 +83,10 @@ describe("the command that paints a picture again", () => {
       { numRuns: 300, seed: 7 },
     );
     const script = `printf '%s\\0' ${texts.map(shellQuote).join(" ")}`;
-    const out = execFileSync("bash", ["-c", script], { env: { LC_ALL: "C" }, encoding: "utf8" });
+    const out = execFileSync("bash", ["--norc", "-c", script], {
+      env: { LC_ALL: "C" },
+      encoding: "utf8",
+    });
     assert.deepEqual(
       out.split("\0").slice(0, -1),
       texts.map((text) => text.replaceAll("\0", "").toWellFormed()),

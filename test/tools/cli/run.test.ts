@@ -358,7 +358,9 @@ describe("the command line", () => {
       ]);
       const { command } = JSON.parse((await cli(["inspect", at("b.png"), "--json"])).out);
       // What a shell makes of it, without running anything but printf.
-      const words = execFileSync("bash", ["-c", `printf '%s\\0' ${command}`], { encoding: "utf8" });
+      const words = execFileSync("bash", ["--norc", "-c", `printf '%s\\0' ${command}`], {
+        encoding: "utf8",
+      });
       const { status, calls } = await cli([
         ...words.split("\0").slice(1, -1),
         ...["-o", at("c.png")],
