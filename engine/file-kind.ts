@@ -10,8 +10,9 @@ interface Signature extends FileKind {
   readonly starts: readonly number[] | RegExp;
 }
 
-const CONVERT =
-  "convert it with diffusers: pipeline.save_pretrained(folder, safe_serialization=True)";
+/** The script opens tensors only (torch.load, weights_only=True). */
+export const CONVERT =
+  "convert it without running what it holds: python tools/reference/ckpt_to_safetensors.py model.ckpt";
 const DOWNLOAD = "download the file itself: `wgsl-diffusion download`, or the hub's /resolve/ link";
 const UNPACK = "unpack it first";
 const PICKLE = {
@@ -40,7 +41,11 @@ const SIGNATURES: readonly Signature[] = [
   { starts: [0x1f, 0x8b], what: "gzip data", hint: UNPACK },
   { starts: [0x28, 0xb5, 0x2f, 0xfd], what: "zstd data", hint: UNPACK },
   { starts: [0x47, 0x47, 0x55, 0x46], what: "a GGUF file", hint: `it cannot be read; ${DOWNLOAD}` },
-  { starts: [0x89, 0x48, 0x44, 0x46], what: "an HDF5 file (Keras weights)", hint: CONVERT },
+  {
+    starts: [0x89, 0x48, 0x44, 0x46],
+    what: "an HDF5 file (Keras weights)",
+    hint: `it cannot be read; ${DOWNLOAD}`,
+  },
   { starts: /^\{\s*"/, what: "JSON text, not tensors", hint: "name the .safetensors file" },
 ];
 

@@ -1,5 +1,8 @@
 /** The public face of the package: open a checkpoint, paint, and tell what went wrong. */
+export { readDepthFile, readImage, readImageFile } from "#image";
 export { DiffusionError, type ErrorCode } from "../engine/errors.ts";
+export type { DepthMap } from "./image/depth.ts";
+export type { RgbImage } from "./image/image.ts";
 export { Picture } from "./picture.ts";
 export { StableDiffusion } from "./pipeline.ts";
 export {
@@ -16,3 +19,4 @@ export {
   SCHEDULERS,
   type StepEvent,
 } from "./request.ts";
+export { type ReadWatermark, readWatermark, watermark } from "./watermark.ts";

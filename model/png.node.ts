@@ -3,9 +3,10 @@
  * (PNG specification, 11.3.4: tEXt is Latin-1, iTXt is UTF-8) and read back.
  */
 import { rename, rm, writeFile } from "node:fs/promises";
-import { crc32, inflateSync } from "node:zlib";
+import { inflateSync } from "node:zlib";
 import { PNG } from "pngjs";
 import { DiffusionError } from "../engine/errors.ts";
+import { readChunks, readHeader, writeChunk } from "./image/png-chunks.node.ts";
 import type { RgbaImage } from "./request.ts";
 
 /** One text chunk: a keyword of 1..79 Latin-1 characters, and any text. */
@@ -41,8 +42,6 @@ export async function savePng(image: RgbaImage, path: string): Promise<void> {
   }
 }
 
-const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-
 /** The signature and the IHDR chunk, which is always the first and has 13 bytes. */
 const AFTER_HEADER = 8 + 12 + 13;
 
@@ -55,21 +54,12 @@ function textChunk(keyword: string, text: string): Buffer {
   // PNG forbids NUL in text; it would end the text for most readers.
   const clean = text.replaceAll("\0", "");
   return isLatin1(clean)
-    ? chunk("tEXt", Buffer.from(`${keyword}\0${clean}`, "latin1"))
-    : chunk("iTXt", Buffer.from(`${keyword}\0\0\0\0\0${clean}`, "utf8"));
+    ? writeChunk("tEXt", Buffer.from(`${keyword}\0${clean}`, "latin1"))
+    : writeChunk("iTXt", Buffer.from(`${keyword}\0\0\0\0\0${clean}`, "utf8"));
 }
 
 function isLatin1(text: string): boolean {
   return /^[\t\n\r -~\u00a0-\u00ff]*$/.test(text);
-}
-
-function chunk(type: string, data: Buffer): Buffer {
-  const body = Buffer.concat([Buffer.from(type, "latin1"), data]);
-  const whole = Buffer.alloc(body.length + 8);
-  whole.writeUInt32BE(data.length, 0);
-  body.copy(whole, 4);
-  whole.writeUInt32BE(crc32(body), body.length + 4);
-  return whole;
 }
 
 export interface PngSummary {
@@ -81,36 +71,14 @@ export interface PngSummary {
 /**
  * The size and the texts of a PNG; the picture itself is not decoded, and nothing is allocated
  * beyond the file and 1 MiB for a compressed text. Foreign texts come back as they are: escape
- * them before a terminal sees them. Throws IMAGE for what is not a whole PNG.
+ * them before a terminal sees them. Throws IMAGE_FORMAT, IMAGE_TRUNCATED, IMAGE_CORRUPT or
+ * IMAGE_SIZE for what is not a whole PNG.
  */
 export function readPng(bytes: Uint8Array, name = "the file"): PngSummary {
-  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (!file.subarray(0, 8).equals(SIGNATURE)) throw imageError(`${name} is not a PNG`);
-  const texts: PngText[] = [];
-  let size: [width: number, height: number] | undefined;
-  for (const { type, data } of chunks(file, name)) {
-    if (type === "IHDR" && data.length === 13) size = [data.readUInt32BE(0), data.readUInt32BE(4)];
-    const text = TEXT_READERS[type]?.(data);
-    if (text) texts.push(text);
-  }
-  if (!size) throw imageError(`${name} is a PNG without its header`);
-  return { width: size[0], height: size[1], texts };
-}
-
-function* chunks(file: Buffer, name: string): Generator<{ type: string; data: Buffer }> {
-  for (let at = 8; at < file.length; ) {
-    if (at + 12 > file.length) break;
-    const length = file.readUInt32BE(at);
-    const type = file.toString("latin1", at + 4, at + 8);
-    const end = at + 12 + length;
-    if (end > file.length) break;
-    if (crc32(file.subarray(at + 4, end - 4)) !== file.readUInt32BE(end - 4))
-      throw imageError(`${name}: the checksum of ${JSON.stringify(type)} at byte ${at} is wrong`);
-    yield { type, data: file.subarray(at + 8, end - 4) };
-    if (type === "IEND") return;
-    at = end;
-  }
-  throw imageError(`${name} is cut off: the PNG has no end after ${file.length} bytes`);
+  const chunks = readChunks(bytes, name);
+  const { width, height } = readHeader(chunks, name);
+  const texts = chunks.map(({ type, data }) => TEXT_READERS[type]?.(data));
+  return { width, height, texts: texts.filter((text) => text !== undefined) };
 }
 
 const TEXT_READERS: Readonly<Record<string, (data: Buffer) => PngText | undefined>> = {
@@ -146,8 +114,4 @@ function inflate(data: Buffer): Buffer | undefined {
   } catch {
     return undefined;
   }
-}
-
-function imageError(message: string): DiffusionError {
-  return new DiffusionError("IMAGE", message, { hint: "Name a PNG file that opens in a viewer." });
 }

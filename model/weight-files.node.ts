@@ -2,6 +2,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DiffusionError } from "../engine/errors.ts";
+import { CONVERT } from "../engine/file-kind.ts";
 import { missing, openFile } from "../engine/platform/file.node.ts";
 import { readJson } from "../engine/platform/text-file.node.ts";
 import { type ByteSource, readSafetensors, type StoredTensor } from "../engine/safetensors.ts";
@@ -55,8 +56,7 @@ function noWeights(folder: string, wanted: string[], present: string[]): Diffusi
   const pickle = present.find((name) => /\.(?:bin|ckpt|pt|pth|msgpack|h5)$/.test(name));
   if (pickle !== undefined) {
     const message = `${folder} holds ${pickle} but no safetensors file; pickles are not opened`;
-    const hint = "convert it: pipeline.save_pretrained(folder, safe_serialization=True)";
-    return new DiffusionError("WEIGHTS_FORMAT", message, { hint });
+    return new DiffusionError("WEIGHTS_FORMAT", message, { hint: CONVERT });
   }
   const others = present.filter((name) => name.endsWith(".safetensors"));
   const message = `${folder} has no ${wanted[0]}; found ${others.join(", ") || "no safetensors"}`;

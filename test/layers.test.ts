@@ -58,7 +58,7 @@ function folderOf({ file, target }: Import): string | undefined {
 }
 
 const isPlatform = (target: string) =>
-  target.startsWith("node:") || ["webgpu", "pngjs"].includes(target);
+  target.startsWith("node:") || ["webgpu", "pngjs", "sharp"].includes(target);
 
 describe("the layers", () => {
   for (const [folder, allowed] of Object.entries(MAY_IMPORT)) {

@@ -26,9 +26,11 @@ describe("the package", () => {
     const { StableDiffusion, DiffusionError } = await import("wgsl-diffusion");
     const { openDevice, evaluate, DiffusionError: same } = await import("wgsl-diffusion/engine");
     const { createSampler } = await import("wgsl-diffusion/sampler");
+    const { readImageFile, watermark } = await import("wgsl-diffusion");
     for (const each of [StableDiffusion.fromPretrained, openDevice, evaluate, createSampler]) {
       assert.equal(typeof each, "function");
     }
+    for (const each of [readImageFile, watermark]) assert.equal(typeof each, "function");
     assert.equal(DiffusionError, same);
   });
 

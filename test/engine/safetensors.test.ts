@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import type { DiffusionError } from "../../engine/errors.ts";
 import {
   DTYPE_BITS,
   readSafetensors,
@@ -221,6 +223,14 @@ describe("other files given as safetensors", () => {
   for (const [what, file, message] of kinds) {
     it(`${what}: WEIGHTS_FORMAT`, () => failsWith(read(file), "WEIGHTS_FORMAT", message));
   }
+
+  it("the hint for a pickle names a script that is there, and that opens nothing unsafely", async () => {
+    const fault: DiffusionError = await read(bytes(0x80, 2, 0x7d)).catch((error) => error);
+    const [script] = /tools\/\S+\.py/.exec(fault.hint ?? "") ?? assert.fail(fault.hint);
+    const code = readFileSync(new URL(`../../${script}`, import.meta.url), "utf8");
+    assert.match(code, /torch\.load\([^)]*weights_only=True\)/);
+    assert.doesNotMatch(code, /weights_only=False|pickle\.load/);
+  });
 });
 
 describe("writeSafetensors", () => {

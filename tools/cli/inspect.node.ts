@@ -6,9 +6,11 @@ import { DiffusionError } from "../../engine/errors.ts";
 import { openFile } from "../../engine/platform/file.node.ts";
 import { readSafetensors, type StoredTensor } from "../../engine/safetensors.ts";
 import { readPng } from "../../model/png.node.ts";
-import { recordOf } from "../metadata.ts";
+import { type PictureText, recordOf } from "../metadata.ts";
+import { parseWebUi } from "../web-ui.ts";
 import type { CliContext } from "./context.ts";
 import { printable } from "./faults.ts";
+import { repeatCommand } from "./repeat.ts";
 
 export function inspectCommand({ terminal }: CliContext): Command {
   return new Command("inspect")
@@ -62,10 +64,20 @@ export interface PictureSummary {
   readonly height: number;
   /** The request that made it, where the picture says so. */
   readonly record: unknown;
-  readonly texts: readonly { keyword: string; text: string }[];
+  /** The same as the web UI and its kin say it, with their names. */
+  readonly parameters: PictureParameters | undefined;
+  /** What to type to paint it again. */
+  readonly command: string | undefined;
+  readonly texts: readonly PictureText[];
 }
 
-/** Reads headers only. Throws WEIGHTS_* or IMAGE for what cannot be read. */
+export interface PictureParameters {
+  readonly prompt: string;
+  readonly negativePrompt: string;
+  readonly fields: readonly (readonly [key: string, value: string])[];
+}
+
+/** Reads headers only. Throws WEIGHTS_* or IMAGE_* for what cannot be read. */
 export async function inspect(path: string): Promise<Summary> {
   if (path.includes("\0")) throw new DiffusionError("PATH", "a file's name cannot hold NUL");
   if (existsSync(path) && statSync(path).isDirectory()) return inspectFolder(path);
@@ -160,9 +172,20 @@ const MAX_PICTURE_BYTES = 256 * 2 ** 20;
 
 function inspectPicture(file: string, size: number): PictureSummary {
   if (size > MAX_PICTURE_BYTES)
-    throw new DiffusionError("IMAGE", `${file} has ${size} bytes, too many for a picture`);
+    throw new DiffusionError("IMAGE_CORRUPT", `${file} has ${size} bytes, too many for a picture`);
   const { width, height, texts } = readPng(readFileSync(file), file);
-  return { kind: "png", file, width, height, record: recordOf(texts), texts };
+  return {
+    ...{ kind: "png", file, width, height, record: recordOf(texts) },
+    ...{ parameters: parametersOf(texts), command: repeatCommand(texts), texts },
+  };
+}
+
+/** A list of pairs: as the keys of an object, foreign names would mean something. */
+function parametersOf(texts: readonly PictureText[]): PictureParameters | undefined {
+  const own = texts.find(({ keyword }) => keyword === "parameters");
+  if (!own) return undefined;
+  const { fields, ...prompts } = parseWebUi(own.text);
+  return { ...prompts, fields: [...fields] };
 }
 
 function textOf(summary: Summary, all: boolean): string[] {
@@ -206,9 +229,10 @@ function folderLines({ folder, pipeline, parts }: FolderSummary): string[] {
   return [`${folder}: ${pipeline ?? "no model_index.json"}`, ...lines];
 }
 
-function pictureLines({ file, width, height, texts }: PictureSummary): string[] {
+function pictureLines({ file, width, height, texts, command }: PictureSummary): string[] {
   const lines = texts.flatMap(({ keyword, text }) => [`${keyword}:`, ...indent(text)]);
-  return [`${file}: PNG ${width}x${height}`, ...lines];
+  const repeat = command ? ["paint it again:", `  ${command}`] : [];
+  return [`${file}: PNG ${width}x${height}`, ...lines, ...repeat];
 }
 
 function indent(text: string): string[] {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -343,6 +344,33 @@ describe("the command line", () => {
         (await cli(["inspect", at("a.png")])).out,
         /PNG 64x64\nparameters:\n {2}a cat\n/,
       );
+      assert.deepEqual(summary.parameters.fields[0], ["Steps", "3"]);
+      assert.match(
+        (await cli(["inspect", at("a.png")])).out,
+        /paint it again:\n {2}wgsl-diffusion generate 'a cat' --model fake --steps 3 .* --seed 11 /,
+      );
+    });
+
+    it("prints a command that asks for the same picture", async () => {
+      await cli([
+        ...["generate", "it's $HOME,\n'quoted'", "-n", "-dogs", "--steps", "2", "-s", "5"],
+        ...["--scheduler", "pndm", "-W", "128", "-o", at("b.png")],
+      ]);
+      const { command } = JSON.parse((await cli(["inspect", at("b.png"), "--json"])).out);
+      // What a shell makes of it, without running anything but printf.
+      const words = execFileSync("bash", ["--norc", "-c", `printf '%s\\0' ${command}`], {
+        encoding: "utf8",
+      });
+      const { status, calls } = await cli([
+        ...words.split("\0").slice(1, -1),
+        ...["-o", at("c.png")],
+      ]);
+      assert.equal(status, 0);
+      const [first, second] = ["b.png", "c.png"].map((name) =>
+        readPng(readFileSync(at(name))).texts.map(({ text }) => text),
+      );
+      assert.deepEqual(second, first);
+      assert.equal(calls.directory, "fake");
     });
 
     it("sums up a safetensors file", async () => {

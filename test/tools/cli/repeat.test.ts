@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import fc from "fast-check";
+import { validateRequest } from "../../../model/request.ts";
+import { repeatCommand, shellQuote } from "../../../tools/cli/repeat.ts";
+import { KEYWORD, pictureTexts } from "../../../tools/metadata.ts";
+import { fakeResult } from "../../support/fake-pipeline.ts";
+
+const record = (value: unknown) => [{ keyword: KEYWORD, text: JSON.stringify(value) }];
+
+describe("the command that paints a picture again", () => {
+  it("says all that the picture says, and leaves out what is so anyway", () => {
+    const request = validateRequest(
+      { prompt: "it's a cat", negativePrompt: "-dogs", seed: 7, steps: 9, numImages: 2 },
+      { width: 64, height: 128, scheduler: "euler" },
+    );
+    assert.equal(
+      repeatCommand(pictureTexts(fakeResult(request), 0, "1")),
+      "wgsl-diffusion generate 'it'\\''s a cat' --model fake --negative-prompt=-dogs --steps 9 " +
+        "--guidance-scale 7.5 --scheduler euler --seed 7 --width 64 --height 128 --num-images 2",
+    );
+  });
+
+  it("says what other tasks ask for, where it is not the usual", () => {
+    const task = { strength: 0.5, noiseLevel: 20, eta: 1, rng: "cuda", clipSkip: 2 };
+    const more = { promptSyntax: "a1111", vaeTiling: true, watermark: true };
+    assert.equal(
+      repeatCommand(record({ request: { prompt: "x", ...task, ...more } })),
+      "wgsl-diffusion generate x --rng cuda --strength 0.5 --noise-level 20 --eta 1 --clip-skip 2 " +
+        "--prompt-syntax a1111 --vae-tiling --watermark",
+    );
+    const usual = { rng: "torch", eta: 0, clipSkip: 0, promptSyntax: "plain", watermark: false };
+    assert.equal(
+      repeatCommand(record({ request: { prompt: "x", ...usual } })),
+      "wgsl-diffusion generate x",
+    );
+  });
+
+  it("is told from the web UI's parameters where there is no record of ours", () => {
+    const text =
+      "a cat\nNegative prompt: dogs\nSteps: 30, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 5, " +
+      "Size: 512x768, Model: v2-1_768, Denoising strength: 0.5, Clip skip: 2, Version: v1.6.0";
+    assert.equal(
+      repeatCommand([{ keyword: "parameters", text }]),
+      "wgsl-diffusion generate 'a cat' --model v2-1_768 --negative-prompt dogs --steps 30 --guidance-scale 7 " +
+        "--scheduler dpmpp_2m_karras --seed 5 --width 512 --height 768 --strength 0.5 --clip-skip 1",
+    );
+    assert.equal(repeatCommand([{ keyword: "parameters", text: "a cat" }]), undefined);
+    assert.equal(repeatCommand([]), undefined);
+  });
+
+  it("holds no option that a hostile record made up, and no value that is none", () => {
+    const command = repeatCommand(
+      record({
+        model: { name: "$(rm -rf ~)" },
+        request: {
+          ...{ prompt: "--force", output: "/etc/passwd", force: true, steps: { valueOf: 1 } },
+          ...{ seed: null, scheduler: "; reboot", width: "`id`" },
+        },
+      }),
+    );
+    assert.equal(
+      command,
+      "wgsl-diffusion generate --prompt=--force --model '$(rm -rf ~)' --scheduler '; reboot' --width '`id`'",
+    );
+    for (const broken of [1, null, [], { request: 1 }, { request: { prompt: 1 } }])
+      assert.equal(repeatCommand(record(broken)), undefined);
+  });
+
+  it("is one line for a terminal: nothing in it steers one", () => {
+    const prompt = "a\u001b[2Jb\u202e\n\u009b';#";
+    const command = repeatCommand(record({ request: { prompt } })) ?? "";
+    assert.doesNotMatch(command, /[\p{Cc}\u202e]/u);
+  });
+
+  it("quotes so that bash reads back what was written", () => {
+    const unit = fc.oneof(
+      fc.constantFrom("'", '"', "\\", "$", "`", "\n", "\u001b", "!", "\u202e", "7", " ", "-"),
+      fc.string({ unit: "binary", minLength: 1, maxLength: 3 }),
+    );
+    const texts = fc.sample(
+      fc.array(unit, { maxLength: 20 }).map((parts) => parts.join("")),
+      { numRuns: 300, seed: 7 },
+    );
+    const script = `printf '%s\\0' ${texts.map(shellQuote).join(" ")}`;
+    const out = execFileSync("bash", ["--norc", "-c", script], {
+      env: { LC_ALL: "C" },
+      encoding: "utf8",
+    });
+    assert.deepEqual(
+      out.split("\0").slice(0, -1),
+      texts.map((text) => text.replaceAll("\0", "").toWellFormed()),
+    );
+  });
+});
