@@ -7,6 +7,7 @@ import { sd2Configs } from "../sd2.ts";
 import type { Bench } from "./bench.ts";
 import { activationsTogether, most } from "./plans.ts";
 import { minimalDevicePicture } from "./pytorch.ts";
+import { SHAPES_ROWS } from "./shapes.ts";
 
 export interface Row {
   readonly name: string;
@@ -152,4 +153,5 @@ export const ROWS: readonly Row[] = [
     measure: ({ plans }) => ({ value: most(plans(), /^(?!vae)/, "largestBuffer") / MIB }),
   },
   ...KERNEL_CASES.map(kernel),
+  ...SHAPES_ROWS,
 ];

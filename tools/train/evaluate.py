@@ -1,4 +1,4 @@
-"""Paints held-out prompts and has the judge say what they show.
+"""Paints held-out prompts and has the judge say what they show; leaves evaluation.json in the model's folder.
 
 python tools/train/evaluate.py --work DIR --model DIR [--guidance 4] [--count 240]
 """
@@ -10,15 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline
 from PIL import Image
 
 from judge import load_judge, read, relation_between
+from render import render
 from run import Run
-from scenes import is_clear, is_held_out, propose
+from scenes import is_clear, is_held_out, layout, propose
+from vae import psnr, to_network
 from words import SIZE_WORDS
 
-BATCH, COLUMNS = 12, 4
+BATCH, COLUMNS, EXAMPLES = 12, 4, 16
 
 
 def held_out_prompts(count, seed=7):
@@ -105,7 +107,18 @@ def confusion(scenes, seen):
             "relation": dict(relations.most_common())}
 
 
-def contact_sheet(x, path, count=16):
+@torch.no_grad()
+def reconstruction(model, count=48, seed=11):
+    """PSNR in dB of the autoencoder as it is stored, on renders that it has not seen, held-out scenes among them."""
+    vae = AutoencoderKL.from_pretrained(model, subfolder="vae", torch_dtype=torch.float32)
+    rng = np.random.default_rng(seed)
+    scenes = [scene for scene in (propose(rng) for _ in range(2 * count)) if is_clear(scene)][:count]
+    x = to_network(np.stack([render(scene, layout(scene, rng), rng)[0] for scene in scenes]))
+    y = torch.cat([vae.decode(vae.encode(part).latent_dist.mode()).sample for part in x.split(8)])
+    return round(psnr(y, x), 2)
+
+
+def contact_sheet(x, path, count=EXAMPLES):
     """The first pictures, unselected, four in a row."""
     tiles = ((x[:count].permute(0, 2, 3, 1) + 1) * 127.5).round().clamp(0, 255).byte().numpy()
     rows = [np.concatenate(list(tiles[n:n + COLUMNS]), axis=1) for n in range(0, len(tiles), COLUMNS)]
@@ -127,10 +140,13 @@ def main():
     contact_sheet(x, options.work / "contact.png")
     judge = load_judge(run)
     seen = [s for part in x.split(50) for s in read(judge, part)]
-    result = report(scenes, seen) | {"guidance": options.guidance, "steps": options.steps,
-                                     "first prompts": prompts[:16]}
-    (options.work / "evaluation.json").write_text(json.dumps(result, indent=1))
-    print(json.dumps(result, indent=1))
+    examples = [{"prompt": prompt, **scene} for prompt, scene in zip(prompts, scenes)][:EXAMPLES]
+    result = report(scenes, seen) | {
+        "guidance": options.guidance, "steps": options.steps, "scheduler": "ddim",
+        "reconstruction PSNR, dB": reconstruction(options.model), "examples": examples}
+    text = json.dumps(result, indent=1)
+    (options.model / "evaluation.json").write_text(text + "\n")
+    print(text)
 
 
 if __name__ == "__main__":
