@@ -1,4 +1,4 @@
-/** The decoder of AutoencoderKL (Esser et al. 2021; Rombach et al. 2022). */
+/** AutoencoderKL: encoder and decoder (Esser et al. 2021; Rombach et al. 2022). */
 import { add, reshape, silu, split, type Tensor } from "../engine/index.ts";
 import { layer } from "../engine/parameters.ts";
 import type { VaeConfig } from "./config.ts";
@@ -6,6 +6,7 @@ import {
   attend,
   conv,
   dense,
+  downsample,
   group,
   joined,
   type Norm,
@@ -16,6 +17,33 @@ import {
 
 /** Every norm of the VAE, whatever the configuration says. */
 export const VAE_EPS = 1e-6;
+
+/** A row below and a column to the right, none above and to the left: as the VAE was trained, unlike the UNet. */
+export const VAE_DOWN_PADDING = [0, 1, 0, 1] as const;
+
+/**
+ * A picture to the moments of its latents: their means, then their log variances.
+ * x [B, H, W, 3] in about -1..1 -> [B, ⌊H / 8⌋, ⌊W / 8⌋, 8].
+ */
+export const vaeEncoder = layer((w, config: VaeConfig, x: Tensor): Tensor => {
+  const norm = { groups: config.normNumGroups, eps: VAE_EPS };
+  const moments = encoder(w.at("encoder"), norm, x);
+  return w.has("quant_conv") ? conv(w.at("quant_conv"), moments) : moments;
+});
+
+/** All of the encoder but quant_conv. */
+export const encoder = layer((w, norm: Norm, x: Tensor): Tensor => {
+  let h = conv(w.at("conv_in"), x, { padding: 1 });
+  for (const block of w.list("down_blocks")) h = downBlock(block, norm, h);
+  h = midBlock(w.at("mid_block"), norm, h);
+  return conv(w.at("conv_out"), silu(group(w.at("conv_norm_out"), h, norm)), { padding: 1 });
+});
+
+/** Resnets, then half the size. */
+export const downBlock = layer((w, norm: Norm, x: Tensor): Tensor => {
+  const h = w.list("resnets").reduce((h, block) => resnet(block, h, norm), x);
+  return w.has("downsamplers") ? downsample(w.at("downsamplers.0"), h, VAE_DOWN_PADDING) : h;
+});
 
 /** Latents divided by the scaling factor to a picture in about -1..1. z [B, h, w, 4] -> [B, 8h, 8w, 3]. */
 export const vaeDecoder = layer((w, config: VaeConfig, z: Tensor): Tensor => {

@@ -35,9 +35,9 @@ export function readGolden<T>(checkpoint: CheckpointName, file: string): T {
 
 const ARRAYS = { F32: Float32Array, I32: Int32Array, U8: Uint8Array } as const;
 
-/** Reads whole files of golden tensors, of f32, i32 and u8. */
+/** Reads whole files of golden tensors, of f32, i32 and u8; "vae" is the folder of tools/reference/vae_extra.py. */
 export async function openGolden(
-  checkpoint: CheckpointName,
+  checkpoint: CheckpointName | "vae",
   files: readonly string[],
 ): Promise<GoldenTensors> {
   const found = new Map<string, Values>();
