@@ -12,8 +12,10 @@ import type { Weights } from "../engine/parameters.ts";
 import { latentSample } from "../shaders/latent-sample.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { VaeConfig } from "./config.ts";
+import type { VaeOptions } from "./decode.ts";
 import type { LatentShape } from "./denoise.ts";
 import type { Setting } from "./painter.ts";
+import { encodeTiling, tiled } from "./tiles.ts";
 import { vaeEncoder } from "./vae.ts";
 
 /** Pictures to encode at once, and their pixels. */
@@ -33,12 +35,26 @@ export function encodeGraph(
   config: VaeConfig,
   { batch, height, width }: PictureSizes,
   dtype: DType,
+  options: VaeOptions = {},
 ): { latents: Tensor } {
   const picture = input("picture", [batch, height, width, config.inChannels], "f32");
-  const moments = vaeEncoder(w, config, cast(picture, dtype));
+  const moments = encodeMoments(w, config, picture, dtype, options);
   const [, h, v] = moments.shape as [number, number, number, number];
   const noise = input("noise", [batch, h, v, config.latentChannels], "f32");
   return { latents: sampleLatents(moments, noise, config.scalingFactor) };
+}
+
+/** x [B, H, W, 3] -> moments as `vaeEncoder` gives them; f32 where tiles are blended. */
+export function encodeMoments(
+  w: Weights,
+  config: VaeConfig,
+  x: Tensor,
+  dtype: DType,
+  { vaeTiling }: VaeOptions = {},
+): Tensor {
+  const encode = (x: Tensor) => vaeEncoder(w, config, cast(x, dtype));
+  if (!vaeTiling) return encode(x);
+  return tiled(x, encodeTiling(config), (tile) => cast(encode(tile), "f32"));
 }
 
 /** scale · (mean + exp(½ clamp(logvar, -30, 20)) · noise). moments [B, h, w, 2C], noise [B, h, w, C] f32 -> like noise. */
@@ -56,8 +72,9 @@ export function compileEncoder(
   { device, weights, dtype, signal }: Setting,
   { vae }: Pick<Checkpoint, "vae">,
   sizes: PictureSizes,
+  options: VaeOptions = {},
 ): Promise<Plan> {
-  const graph = encodeGraph(vae.weights, vae.config, sizes, dtype);
+  const graph = encodeGraph(vae.weights, vae.config, sizes, dtype, options);
   return compile(device, { ...graph }, { label: "encode", weights, signal });
 }
 
