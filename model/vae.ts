@@ -1,5 +1,5 @@
 /** AutoencoderKL: encoder and decoder (Esser et al. 2021; Rombach et al. 2022). */
-import { add, reshape, silu, split, type Tensor } from "../engine/index.ts";
+import { add, reshape, silu, type Tensor } from "../engine/index.ts";
 import { layer } from "../engine/parameters.ts";
 import type { VaeConfig } from "./config.ts";
 import {
@@ -8,7 +8,6 @@ import {
   dense,
   downsample,
   group,
-  joined,
   type Norm,
   resnet,
   toTokens,
@@ -77,6 +76,7 @@ export const midBlock = layer((w, norm: Norm, x: Tensor): Tensor => {
 /** Self-attention over all pixels with one head, added to x. */
 export const pixelAttention = layer((w, norm: Norm, x: Tensor): Tensor => {
   const tokens = toTokens(group(w.at("group_norm"), x, norm));
-  const [q, k, v] = split(joined(w, tokens, ["to_q", "to_k", "to_v"]), x.shape.at(-1)!, -1);
+  // Three products: side by side as one, those of a large picture would not fit a binding.
+  const [q, k, v] = ["to_q", "to_k", "to_v"].map((name) => dense(w.at(name), tokens));
   return add(dense(w.at("to_out.0"), reshape(attend(q!, k!, v!, 1), x.shape)), x);
 });
