@@ -37,6 +37,17 @@ const activation: FusionRule = {
   },
 };
 
+/** product · number: a factor on the sum before it is stored, so that halves do not overflow in between. */
+const scale: FusionRule = {
+  name: "scale",
+  apply(t, uses) {
+    const x = t.inputs.x;
+    if (t.op !== "unary" || t.attrs.fn !== "scalar_mul") return undefined;
+    if (!product(x, uses, ["scale", "activation", "residual"])) return undefined;
+    return { ...withInputs(x, x.inputs, { ...x.attrs, scale: t.attrs.scalar }), id: t.id };
+  },
+};
+
 /** silu(group_norm): one pass instead of two. */
 const normActivation: FusionRule = {
   name: "norm-activation",
@@ -54,7 +65,7 @@ const rowBias: FusionRule = {
   apply(t, uses) {
     const { a, b } = t.inputs;
     if (t.op !== "binary" || t.attrs.fn !== "add" || b?.op !== "reshape") return undefined;
-    if (!product(a, uses, ["rowBias", "activation", "residual"])) return undefined;
+    if (!product(a, uses, ["rowBias", "scale", "activation", "residual"])) return undefined;
     const x = b.inputs.x!;
     const [batch, ...rest] = b.shape;
     const perPicture =
@@ -93,7 +104,8 @@ const geglu: FusionRule = {
     const both = value.inputs.x;
     if (!both || !isHalf(value, both, 0) || !isHalf(gate, both, 1)) return undefined;
     const single = [value, activated, gate].every((x) => uses(x) === 1) && uses(both) === 2;
-    const finished = both.inputs.residual || both.inputs.rowBias || both.attrs.activation;
+    const extras = ["residual", "rowBias", "scale", "activation"];
+    const finished = extras.some((name) => both.inputs[name] || both.attrs[name] !== undefined);
     if (both.op !== "linear" || !single || finished) return undefined;
     const fused = withInputs(both, both.inputs, { ...both.attrs, gated: true });
     return { ...fused, shape: t.shape, id: t.id };
@@ -137,6 +149,7 @@ const upsample: FusionRule = {
 
 export const FUSIONS: readonly FusionRule[] = [
   upsample,
+  scale,
   activation,
   normActivation,
   rowBias,

@@ -1,9 +1,11 @@
 /**
  * A graph as a list of dispatches on storages: everything that can be known without a GPU.
- * Lowering runs in three passes: rewrite (ops into ops that have kernels), set constants apart (what
- * depends on parameters alone is computed once, when weights are loaded), emit (ops into dispatches).
+ * Lowering runs in passes: fuse, bands (pictures that no binding holds), rewrite (ops into ops that have
+ * kernels), set constants apart (what depends on parameters alone is computed once, when weights are loaded),
+ * emit (ops into dispatches).
  */
 import { reshape as reshapeKernel } from "../shaders/reshape.ts";
+import { inBands } from "./bands.ts";
 import type { DType, StoredType } from "./dtype.ts";
 import { DiffusionError } from "./errors.ts";
 import { fuse } from "./fuse.ts";
@@ -39,12 +41,15 @@ export interface Place {
 export interface LowerOptions {
   /** Apply the fusion rules (default). Without them the result must be the same. */
   readonly fuse?: boolean;
+  /** Pictures of more bytes are computed in bands of rows (see bands.ts). Default: what one binding holds. */
+  readonly bandBytes?: number;
 }
 
 /** The dispatches for `outputs` on a device like `target`. Throws INTERNAL for an op without lowering. */
 export function lower(outputs: Outputs, target: Target, options: LowerOptions = {}): Program {
   const fused = options.fuse === false ? outputs : fuse(outputs);
-  const legal = rewrite(fused, target);
+  const fitting = Math.min(target.maxBindingSize, target.maxBufferSize);
+  const legal = rewrite(inBands(fused, options.bandBytes ?? fitting), target);
   return new Builder(target, constants(legal)).build(legal);
 }
 

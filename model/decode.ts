@@ -15,7 +15,13 @@ import { status } from "../shaders/status.ts";
 import { toRgba } from "../shaders/to-rgba.ts";
 import type { VaeConfig } from "./config.ts";
 import type { LatentShape } from "./denoise.ts";
+import { decodeTiling, tiled } from "./tiles.ts";
 import { vaeDecoder } from "./vae.ts";
+
+export interface VaeOptions {
+  /** Tiles where the picture is larger than one (see tiles.ts), as diffusers' `enable_vae_tiling`. Default false. */
+  readonly vaeTiling?: boolean | undefined;
+}
 
 /**
  * Inputs: `state` as in denoise.ts, `index` [1] i32: which picture. Outputs: `rgba`, a word a pixel, and
@@ -26,6 +32,7 @@ export function decodeGraph(
   config: VaeConfig,
   latents: LatentShape,
   dtype: DType,
+  options: VaeOptions = {},
 ): { rgba: Tensor; status: Tensor } {
   const { batch, height, width, channels } = latents;
   const state = input("state", [STATE_PLANES, batch, height, width, channels], "f32");
@@ -34,11 +41,24 @@ export function decodeGraph(
   // Rows of the state are pictures, plane by plane: the first `batch` rows are the latents.
   const rows = reshape(state, [STATE_PLANES * batch, perPicture * channels]);
   const own = reshape(embedding(index, rows), [1, height, width, channels]);
-  const picture = vaeDecoder(w, config, cast(mul(own, 1 / config.scalingFactor), dtype));
+  const picture = decodePicture(w, config, mul(own, 1 / config.scalingFactor), dtype, options);
   const pixels = picture.shape[1]! * picture.shape[2]!;
   const params = { pixels: batch * perPicture, perPicture };
   return {
     rgba: custom(toRgba, { pixels }, { x: picture }, [pixels], "i32"),
     status: custom(status, params, { state, index }, [1], "i32"),
   };
+}
+
+/** z [B, h, w, C], divided by the scaling factor -> [B, 8h, 8w, 3] in about -1..1; f32 where tiles are blended. */
+export function decodePicture(
+  w: Weights,
+  config: VaeConfig,
+  z: Tensor,
+  dtype: DType,
+  { vaeTiling }: VaeOptions = {},
+): Tensor {
+  const decode = (z: Tensor) => vaeDecoder(w, config, cast(z, dtype));
+  if (!vaeTiling) return decode(z);
+  return tiled(z, decodeTiling(config), (tile) => cast(decode(tile), "f32"));
 }

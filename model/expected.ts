@@ -2,6 +2,7 @@
 import { DiffusionError } from "../engine/errors.ts";
 import type { StoredDtype } from "../engine/safetensors.ts";
 import { guessFile } from "./expected/guess.ts";
+import { VAE_ENCODER } from "./expected/vae.ts";
 
 export { expectedText } from "./expected/text.ts";
 export { expectedUnet } from "./expected/unet.ts";
@@ -21,6 +22,9 @@ type Found = ReadonlyMap<string, FoundTensor>;
 export const WEIGHT_DTYPES: readonly StoredDtype[] = ["F32", "F16", "BF16"];
 const DTYPES = WEIGHT_DTYPES.join("|");
 
+/** Tensors that a file may leave out, all or none: painting from text needs no encoder. */
+const OPTIONAL: Partial<Record<Component, RegExp>> = { vae: VAE_ENCODER };
+
 const SHOWN = 5;
 
 /** A buffer of old transformers that counts 0 … 76; it holds nothing that was trained. */
@@ -28,11 +32,13 @@ const IGNORED = /(?:^|\.)position_ids$/;
 
 /**
  * Throws WEIGHTS_MISMATCH with the first 5 differences and a guess of what the file is, if a tensor
- * of `expected` is missing or has another shape, or one is there that the model does not have;
+ * of `expected` is missing or has another shape, or one is there that the model does not have (a VAE may
+ * come without its encoder);
  * otherwise WEIGHTS_DTYPE, if a tensor is stored in a dtype that is not read.
  */
 export function checkWeights(component: Component, expected: Expected, tensors: Found): void {
-  const differences = [...shapeDifferences(component, expected, tensors)];
+  const wanted = withoutAbsentGroup(expected, tensors, OPTIONAL[component]);
+  const differences = [...shapeDifferences(component, wanted, tensors)];
   if (differences.length > 0) throw mismatch(component, differences, tensors);
   for (const [name, { dtype }] of tensors) {
     if (!expected.has(name) || WEIGHT_DTYPES.includes(dtype)) continue;
@@ -40,6 +46,16 @@ export function checkWeights(component: Component, expected: Expected, tensors: 
     const hint = "convert the file: pipeline.to(torch.float16).save_pretrained(folder)";
     throw new DiffusionError("WEIGHTS_DTYPE", message, { hint });
   }
+}
+
+/** `expected` without the names of an optional group of which the file has none. */
+function withoutAbsentGroup(
+  expected: Expected,
+  tensors: Found,
+  group: RegExp | undefined,
+): Expected {
+  if (!group || [...tensors.keys()].some((name) => group.test(name))) return expected;
+  return new Map([...expected].filter(([name]) => !group.test(name)));
 }
 
 function* shapeDifferences(component: Component, expected: Expected, tensors: Found) {

@@ -6,6 +6,7 @@
 import {
   add,
   attention as attend,
+  cast,
   concat,
   conv2d,
   gelu,
@@ -25,21 +26,35 @@ import { layer, type Weights } from "../engine/parameters.ts";
 export interface Norm {
   readonly groups: number;
   readonly eps: number;
+  /** What is to be normalised is so many times what the weights make it: see SCALE in vae.ts. Default 1. */
+  readonly scale?: number | undefined;
 }
 
 export interface ConvOptions {
   readonly stride?: number;
   readonly padding?: number | Padding;
+  /** Factor on the result. */
+  readonly scale?: number | undefined;
+  /** Factor on the bias alone: on the result, if x has it already. */
+  readonly biasScale?: number | undefined;
 }
 
-export const conv = layer((w, x: Tensor, options: ConvOptions = {}) =>
-  conv2d(x, w.tensor("weight"), w.optional("bias"), options),
-);
+export const conv = layer((w, x: Tensor, { scale, biasScale, ...options }: ConvOptions = {}) => {
+  const bias = w.optional("bias");
+  const ownBias = bias && biasScale ? times(cast(bias, "f32"), biasScale) : bias;
+  return times(conv2d(x, w.tensor("weight"), ownBias, options), scale);
+});
 
 export const dense = layer((w, x: Tensor) => linear(x, w.tensor("weight"), w.optional("bias")));
 
-export const group = layer((w, x: Tensor, { groups, eps }: Norm) =>
-  groupNorm(x, groups, w.tensor("weight"), w.tensor("bias"), eps),
+/** Exact in f32, and in f16 but for subnormals, where `factor` is a power of two. */
+export function times(x: Tensor, factor = 1): Tensor {
+  return factor === 1 ? x : mul(x, factor);
+}
+
+/** Group norm of x as `scale` says it is: the same as of x / scale. */
+export const group = layer((w, x: Tensor, { groups, eps, scale = 1 }: Norm) =>
+  groupNorm(x, groups, w.tensor("weight"), w.tensor("bias"), eps * scale * scale),
 );
 
 export const normalize = layer((w, x: Tensor, eps: number) =>
@@ -51,25 +66,31 @@ export const normalize = layer((w, x: Tensor, eps: number) =>
  * is added as in Ho et al. 2020). x [B, H, W, C]; time [1 or B, C'] is already projected.
  */
 export const resnet = layer((w, x: Tensor, norm: Norm, time?: Tensor): Tensor => {
-  let h = conv(w.at("conv1"), silu(group(w.at("norm1"), x, norm)), { padding: 1 });
-  if (time) h = add(h, reshape(time, [time.shape[0]!, 1, 1, time.shape[1]!]));
-  h = conv(w.at("conv2"), silu(group(w.at("norm2"), h, norm)), { padding: 1 });
-  return add(h, w.has("conv_shortcut") ? conv(w.at("conv_shortcut"), x) : x);
+  const { scale } = norm;
+  let h = conv(w.at("conv1"), silu(group(w.at("norm1"), x, norm)), { padding: 1, scale });
+  if (time) h = add(h, reshape(times(time, scale), [time.shape[0]!, 1, 1, time.shape[1]!]));
+  h = conv(w.at("conv2"), silu(group(w.at("norm2"), h, norm)), { padding: 1, scale });
+  const shortcut = w.has("conv_shortcut");
+  return add(h, shortcut ? conv(w.at("conv_shortcut"), x, { biasScale: scale }) : x);
 });
 
-/** Downsample2D: a 3x3 convolution at every second pixel. */
+/** Downsample2D: a 3x3 convolution at every second pixel. x may be scaled, as in `Norm`. */
 export const downsample = layer(
-  (w, x: Tensor, padding: number | Padding): Tensor =>
-    conv(w.at("conv"), x, { stride: 2, padding }),
+  (w, x: Tensor, padding: number | Padding, biasScale?: number): Tensor =>
+    conv(w.at("conv"), x, { stride: 2, padding, biasScale }),
 );
 
-/** Upsample2D: nearest neighbour to the given size (twice, if none is given), then a 3x3 convolution. */
-export const upsample = layer((w, x: Tensor, size?: readonly [number, number]): Tensor => {
-  const [, height, width] = x.shape as [number, number, number, number];
-  return conv(w.at("conv"), interpolate(x, { size: size ?? [2 * height, 2 * width] }), {
-    padding: 1,
-  });
-});
+/**
+ * Upsample2D: nearest neighbour to the given size (twice, if none is given), then a 3x3 convolution. x may be
+ * scaled, as in `Norm`.
+ */
+export const upsample = layer(
+  (w, x: Tensor, size?: readonly [number, number], biasScale?: number): Tensor => {
+    const [, height, width] = x.shape as [number, number, number, number];
+    const large = interpolate(x, { size: size ?? [2 * height, 2 * width] });
+    return conv(w.at("conv"), large, { padding: 1, biasScale });
+  },
+);
 
 /** Attention of x on itself; the three projections are one product. x [B, N, C]. */
 export const selfAttention = layer((w, x: Tensor, heads: number): Tensor => {

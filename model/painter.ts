@@ -13,7 +13,7 @@ import {
 } from "../engine/index.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { textEncoder } from "./clip.ts";
-import { decodeGraph } from "./decode.ts";
+import { decodeGraph, type VaeOptions } from "./decode.ts";
 import { type LatentShape, stepGraph, textGraph, timeGraph } from "./denoise.ts";
 
 /** Where plans are made, and how. */
@@ -105,10 +105,11 @@ export async function compilePlans(
 /** Compiles the way from the state (an input of this plan) to bytes. */
 export function compileDecoder(
   { device, weights, dtype, signal }: Setting,
-  { vae }: Checkpoint,
+  { vae }: Pick<Checkpoint, "vae">,
   latents: LatentShape,
+  options: VaeOptions = {},
 ): Promise<Plan> {
-  const graph = decodeGraph(vae.weights, vae.config, latents, dtype);
+  const graph = decodeGraph(vae.weights, vae.config, latents, dtype, options);
   return compile(device, { ...graph }, { label: "decode", weights, signal });
 }
 

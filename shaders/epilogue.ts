@@ -6,6 +6,8 @@ export type Activation = (typeof ACTIVATIONS)[number];
 
 export interface Epilogue {
   readonly activation: Activation;
+  /** Factor on the sum and its biases, in front of the activation. Default 1. */
+  readonly scale?: number;
   /** Rows of the result that share one row of rowBias, and where that row's channels start (in vec4). */
   readonly rowsPerBias: number;
   readonly rowBiasPitch: number;
@@ -37,6 +39,7 @@ export function epilogueDims(p: Epilogue, columns: number): Dims {
     ROWS_PER_BIAS: p.rowsPerBias,
     ROW_BIAS_PITCH: p.rowBiasPitch,
     ROW_BIAS_OFFSET: p.rowBiasOffset,
+    SCALE: { f32: p.scale ?? 1 },
     PITCH: columns,
   };
 }

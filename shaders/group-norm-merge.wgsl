@@ -1,4 +1,4 @@
-// moments[b, g] = (mean, 1 / √(var + EPS), 0, 0) over the channels and chunks of group g, merged after Chan,
+// moments[b, g] = (mean, 1 / √(var + EPS), square, count) over the channels and chunks of group g, merged after Chan,
 // Golub and LeVeque 1979: var = (Σ squares + Σ n_t (means - mean)²) / n. One workgroup: one group.
 @group(0) @binding(0) var<storage, read> means: array<Means>;            // [BATCH, CHUNKS, CHANNELS]
 @group(0) @binding(1) var<storage, read> squares: array<Squares>;        // [BATCH, CHUNKS, CHANNELS]
@@ -26,8 +26,9 @@ fn main(
     let centred = elementMeans(start + address(i)) - mean;
     square += elementSquares(start + address(i)) + rowsOf(i / dims.GROUP) * centred * centred;
   }
-  let variance = rowSum(local, square) / f32(dims.ROWS * dims.GROUP);
-  if (local == 0u) { storeMoments(index, vec4<f32>(mean, 1.0 / sqrt(variance + dims.EPS), 0.0, 0.0)); }
+  let total = rowSum(local, square);
+  let count = f32(dims.ROWS * dims.GROUP);
+  if (local == 0u) { storeMoments(index, vec4<f32>(mean, 1.0 / sqrt(total / count + dims.EPS), total, count)); }
 }
 
 fn address(i: u32) -> u32 {

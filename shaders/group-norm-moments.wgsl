@@ -1,4 +1,4 @@
-// moments[b, g] = (mean, 1 / √(var + EPS), 0, 0) over all of a group at once, for pictures small enough that one
+// moments[b, g] = (mean, 1 / √(var + EPS), square, count) over all of a group at once, for pictures small enough that one
 // workgroup reads it twice in no time. One workgroup: one group.
 @group(0) @binding(0) var<storage, read> x: array<X>;                    // [BATCH, ROWS, CHANNELS]
 @group(0) @binding(1) var<storage, read_write> moments: array<Moments>;  // [BATCH, GROUPS, 4]
@@ -26,8 +26,9 @@ fn main(
     let centred = elementX(start + address(i)) - mean;
     square += centred * centred;
   }
-  let variance = rowSum(local, square) / f32(count);
-  if (local == 0u) { storeMoments(index, vec4<f32>(mean, 1.0 / sqrt(variance + dims.EPS), 0.0, 0.0)); }
+  let total = rowSum(local, square);
+  let variance = total / f32(count);
+  if (local == 0u) { storeMoments(index, vec4<f32>(mean, 1.0 / sqrt(variance + dims.EPS), total, f32(count))); }
 }
 
 fn address(i: u32) -> u32 {

@@ -97,6 +97,27 @@ export const groupNormMoments: Kernel<GroupNormParams> = {
   flops: (p) => 5 * p.batch * p.rows * p.channels,
 };
 
+export interface MomentsJoinParams {
+  /** Pictures times groups. */
+  readonly moments: number;
+  readonly eps: number;
+}
+
+/** Of two parts of a picture, one that lies in several storages. */
+export const groupNormJoin: Kernel<MomentsJoinParams> = {
+  name: "group-norm-join",
+  operands: [
+    { name: "a", access: "read" },
+    { name: "b", access: "read" },
+    { name: "y", access: "write" },
+  ],
+  lib: ["grid"],
+  constants: () => ({ WORKGROUP }),
+  dims: (p) => ({ MOMENTS: p.moments, EPS: { f32: p.eps } }),
+  workgroups: (p) => linearGrid(p.moments, WORKGROUP),
+  flops: (p) => 14 * p.moments,
+};
+
 export const groupNormApply: Kernel<GroupNormParams> = {
   name: "group-norm-apply",
   operands: [

@@ -14,6 +14,7 @@ import { emitPlanes, type PlaneProduct, planesFit } from "./planes.ts";
 /** What fusion may have added to a linear or conv2d node. */
 export interface EpilogueAttrs {
   readonly activation?: Activation;
+  readonly scale?: number;
   readonly gated?: boolean;
 }
 
@@ -216,9 +217,9 @@ function convOnPlanes(p: Conv2dParams, [top, bottom]: Padding): PlaneProduct {
 }
 
 function epilogueParams(t: Tensor, emitter: Emitter): Epilogue {
-  const { activation } = t.attrs as EpilogueAttrs;
+  const { activation, scale = 1 } = t.attrs as EpilogueAttrs;
   const { rowBias } = t.inputs;
-  const base = { ...NO_EPILOGUE, activation: activation ?? "none" };
+  const base = { ...NO_EPILOGUE, activation: activation ?? "none", scale };
   if (!rowBias) return base;
   const { offset, pitch: rowBiasPitch } = emitter.view(rowBias);
   return {

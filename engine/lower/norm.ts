@@ -3,6 +3,7 @@ import {
   type GroupNormParams,
   groupNormApply,
   groupNormChunks,
+  groupNormJoin,
   groupNormMerge,
   groupNormMoments,
   groupNormStats,
@@ -42,22 +43,55 @@ const layerNorm: Lowering = {
  */
 const FEW_ROWS = 1024;
 
-/** Moments of every group first, then their use. */
+/** Moments of every group first (unless they are given), then their use. */
 const groupNorm: Lowering = {
   emit(t, emitter) {
     const params = groupNormParams(t);
     const { x, weight, bias } = operands(t, emitter);
-    const moments = emitter.scratch("f32", params.batch * params.groups, `${t.label} moments`);
-    const atOnce = (t.attrs.atOnce as boolean | undefined) ?? !emitter.target.software;
-    if (atOnce && params.rows <= FEW_ROWS) {
-      emitter.dispatch(groupNormMoments, params, { x, moments }, t.label);
-    } else {
-      emitChunks(t, params, { x, moments }, emitter);
-    }
+    const room = () => emitter.scratch("f32", params.batch * params.groups, `${t.label} moments`);
+    const given = t.inputs.moments;
+    const moments = given ? emitter.read(given) : room();
+    if (!given) emitMoments(t, params, { x, moments }, emitter);
     const y = emitter.write(t);
     emitter.dispatch(groupNormApply, params, { x, moments, weight, bias, y }, t.label);
   },
 };
+
+/** x [B, ..., C] -> [B, groups, 4]: mean, 1 / √(var + eps), Σ (x - mean)², how many. */
+const moments: Lowering = {
+  emit(t, emitter) {
+    const { x } = t.inputs as { x: Tensor };
+    const params = groupNormParams({ ...t, shape: x.shape });
+    emitMoments(
+      { ...t, shape: x.shape },
+      params,
+      { x: emitter.read(x), moments: emitter.write(t) },
+      emitter,
+    );
+  },
+};
+
+/** Those of two parts as those of both. */
+const join: Lowering = {
+  emit(t, emitter) {
+    const operands = { a: emitter.read(t.inputs.a!), b: emitter.read(t.inputs.b!) };
+    const params = { moments: rows(t.shape), eps: t.attrs.eps as number };
+    emitter.dispatch(groupNormJoin, params, { ...operands, y: emitter.write(t) }, t.label);
+  },
+};
+
+type XAndMoments = Readonly<Record<"x" | "moments", Storage>>;
+
+function emitMoments(
+  t: Tensor,
+  params: GroupNormParams,
+  both: XAndMoments,
+  emitter: Emitter,
+): void {
+  const atOnce = (t.attrs.atOnce as boolean | undefined) ?? !emitter.target.software;
+  if (!atOnce || params.rows > FEW_ROWS) emitChunks(t, params, both, emitter);
+  else emitter.dispatch(groupNormMoments, params, { ...both }, t.label);
+}
 
 /**
  * Of each channel over chunks of rows, then of each group: merging in a dispatch of its own keeps barriers,
@@ -66,7 +100,7 @@ const groupNorm: Lowering = {
 function emitChunks(
   { label, shape }: Tensor,
   params: GroupNormParams,
-  { x, moments }: Readonly<Record<"x" | "moments", Storage>>,
+  { x, moments }: XAndMoments,
   emitter: Emitter,
 ): void {
   const count = params.batch * groupNormChunks(params) * pitch(shape);
@@ -89,4 +123,9 @@ function groupNormParams({ shape, inputs, attrs }: Tensor): GroupNormParams {
   };
 }
 
-export const NORM = { layer_norm: layerNorm, group_norm: groupNorm };
+export const NORM = {
+  layer_norm: layerNorm,
+  group_norm: groupNorm,
+  group_moments: moments,
+  group_moments_join: join,
+};

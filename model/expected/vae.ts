@@ -1,6 +1,9 @@
 import type { VaeConfig } from "../config/vae.ts";
 import { conv, linear, norm, resnet, type ShapeTable } from "./table.ts";
 
+/** The names of the encoder's tensors. */
+export const VAE_ENCODER = /^(?:encoder|quant_conv)\./;
+
 /** The tensors of diffusers' AutoencoderKL, encoder and decoder. */
 export function expectedVae(config: VaeConfig): ShapeTable {
   const { latentChannels, useQuantConv, usePostQuantConv } = config;

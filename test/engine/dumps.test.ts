@@ -3,13 +3,14 @@ import { readdirSync, readFileSync } from "node:fs";
 import { type Device, openDevice } from "../../engine/device.ts";
 import { mapValues } from "../../engine/graph.ts";
 import { place } from "../../engine/memory.ts";
-import { lowerWeight, type Program } from "../../engine/program.ts";
+import { lower, lowerWeight, type Program } from "../../engine/program.ts";
 import { verify } from "../../engine/verify.ts";
 import type { OperandTypes } from "../../shaders/assemble.ts";
 import { copy } from "../../shaders/copy.ts";
+import { groupNormJoin } from "../../shaders/group-norm.ts";
 import { totals } from "../../tools/plans/dump.ts";
-import { dumpFiles, type FullSizePlan, fullSizePlans } from "../../tools/plans/files.ts";
-import type { ConfigFiles } from "../../tools/plans/full-size.ts";
+import { DTYPES, dumpFiles, type FullSizePlan, fullSizePlans } from "../../tools/plans/files.ts";
+import { type ConfigFiles, fullSizeEncoder, fullSizeGraphs } from "../../tools/plans/full-size.ts";
 import { DEFAULT_GPU, SOFTWARE } from "../../tools/plans/targets.ts";
 
 const FIXTURES = new URL("../fixtures/", import.meta.url);
@@ -63,11 +64,41 @@ describe("the plans of a full-size SD2", () => {
     }
   });
 
-  it("stay within WebGPU's default limits in f16, but for the VAE", () => {
-    for (const { name, program } of named(/^(?!vae).*-f16$/)) {
-      const { largestBinding, largestBuffer } = totals(program);
-      assert.ok(largestBinding <= 128 * MIB, `${name} binds ${largestBinding} bytes`);
-      assert.ok(largestBuffer <= 256 * MIB, `${name} has a buffer of ${largestBuffer} bytes`);
+  const fitsDefaultLimits = (name: string, program: Program) => {
+    const { largestBinding, largestBuffer } = totals(program);
+    assert.ok(largestBinding <= 128 * MIB, `${name} binds ${largestBinding} bytes`);
+    assert.ok(largestBuffer <= 256 * MIB, `${name} has a buffer of ${largestBuffer} bytes`);
+  };
+
+  it("stay within WebGPU's default limits: all in f16, the VAE in f32 too", () => {
+    for (const { name, program } of named(/^(?:.*-f16|vae.*)$/)) fitsDefaultLimits(name, program);
+  });
+
+  for (const size of [512, 768, 1024, 2048] as const) {
+    it(`decode and encode ${size}x${size} within WebGPU's default limits, in bands where they must`, () => {
+      for (const dtype of DTYPES) {
+        for (const target of [DEFAULT_GPU, SOFTWARE]) {
+          const options = { dtype, size };
+          const graphs = [fullSizeGraphs(FILES, options).vae!, fullSizeEncoder(FILES, options)];
+          for (const graph of graphs) {
+            const program = lower(graph, target);
+            verify(program, place(program));
+            fitsDefaultLimits(`${Object.keys(graph)} in ${dtype}`, program);
+          }
+        }
+      }
+    });
+  }
+
+  it("would not fit without bands", () => {
+    const graph = fullSizeGraphs(FILES, { dtype: "f32", size: 512 }).vae!;
+    const program = lower(graph, DEFAULT_GPU, { bandBytes: Number.POSITIVE_INFINITY });
+    assert.equal(totals(program).largestBinding, 256 * MIB);
+  });
+
+  it("have no bands where nothing is too large", () => {
+    for (const { name, program } of named(/^(?:unet.*|vae-512-f16)$/)) {
+      assert.ok(!program.dispatches.some(({ kernel }) => kernel === groupNormJoin), name);
     }
   });
 

@@ -36,6 +36,8 @@ describeOnEveryAdapter("random graphs", (getDevice) => {
       try {
         await compare(getDevice(), graph, graph.outputs, { fuse: true });
         await compare(getDevice(), graph, graph.outputs, { fuse: false });
+        // Every picture that can be is computed in bands of a row or two.
+        await compare(getDevice(), graph, graph.outputs, { fuse: true, bandBytes: 512 });
         await onPoisonedMemory(getDevice(), async () => {
           await compare(getDevice(), graph, graph.outputs, { fuse: true, label: POISONED });
           // With every result an output each has a buffer, and so a guard, of its own.

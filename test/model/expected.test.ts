@@ -75,6 +75,18 @@ describe("the tensors of a full-size SD2", () => {
     assert.equal(parameters(x4), 473_398_020);
   });
 
+  it("the upscaler's VAE and its number of parameters: three levels, so factor 4", () => {
+    const x4 = expectedVae(
+      vaeConfig({
+        ...SD2.vae.config,
+        block_out_channels: [128, 256, 512],
+        down_block_types: Array(3).fill("DownEncoderBlock2D"),
+        up_block_types: Array(3).fill("UpDecoderBlock2D"),
+      }),
+    );
+    assert.equal(parameters(x4), 55_325_927);
+  });
+
   it("projections by convolution have the shapes of 1×1 kernels", () => {
     const table = unetOf({ use_linear_projection: false });
     assert.deepEqual(table.get("down_blocks.0.attentions.0.proj_in.weight"), [320, 320, 1, 1]);
@@ -111,6 +123,22 @@ describe("checkWeights", () => {
     const tensors = stored(TABLES.vae);
     tensors.set("extra.weight", { dtype: "F32", shape: [3, 4] });
     assert.match(refusal("vae", tensors), /vae\.extra\.weight expected none, found \[3,4\]/);
+  });
+
+  it("accepts a VAE without its encoder, but not with a part of it", () => {
+    const isEncoder = (name: string) => /^(?:encoder|quant_conv)\./.test(name);
+    const decoder = [...stored(TABLES.vae)].filter(([name]) => !isEncoder(name));
+    checkWeights("vae", TABLES.vae, new Map(decoder));
+    const part = stored(TABLES.vae);
+    part.delete("encoder.conv_out.bias");
+    assert.match(refusal("vae", part), /vae\.encoder\.conv_out\.bias expected \[8\].*found none/);
+    const shape = stored(TABLES.vae);
+    shape.set("encoder.conv_in.weight", { dtype: "F16", shape: [128, 4, 3, 3] });
+    assert.match(refusal("vae", shape), /vae\.encoder\.conv_in\.weight/);
+    const quant = new Map([...decoder, ["quant_conv.bias", { dtype: "F16", shape: [8] } as const]]);
+    assert.match(refusal("vae", quant), /vae\.encoder\.conv_in\.weight/);
+    const encoder = [...stored(TABLES.vae)].filter(([name]) => isEncoder(name));
+    assert.match(refusal("vae", new Map(encoder)), /vae\.post_quant_conv\.weight/);
   });
 
   it("names a weight stored in a dtype that is not read", () => {

@@ -39,14 +39,9 @@ interface Call extends Parts {
 
 type Build = (call: Call) => Tensor | Tensor[];
 
-/** Modules that have no counterpart of ours yet. */
+/** Whether the module has a counterpart of ours. */
 export function isCovered(entry: BlockEntry): boolean {
-  const encoder = entry.component === "vae" && !("z" in entry.inputs) && !isDecoder(entry.module);
-  return entry.class in BLOCKS && !encoder;
-}
-
-function isDecoder(module: string): boolean {
-  return module.startsWith("decoder") || module === "post_quant_conv";
+  return entry.class in BLOCKS;
 }
 
 /** The results of one entry as a graph on constant inputs, in the order of its outputs. */
@@ -135,7 +130,9 @@ function attention(call: Call): Tensor {
   return layers.crossAttention(w, h, keysValues, headsOf(call));
 }
 
-function downsample({ w, folder, x }: Call): Tensor {
+function downsample({ w, entry, folder, x }: Call): Tensor {
+  if (entry.component === "vae")
+    return layers.downsample(w, x("hidden_states"), vae.VAE_DOWN_PADDING);
   const padding = folder.unet.config.downsamplePadding;
   return layers.downsample(w, x("hidden_states"), padding === 0 ? [0, 1, 0, 1] : padding);
 }
@@ -182,7 +179,11 @@ const BLOCKS: Readonly<Record<string, Build>> = {
   UNet2DConditionModel: wholeUnet,
   UNetMidBlock2D: (call) => vae.midBlock(call.w, norm(call), call.x("hidden_states")),
   UpDecoderBlock2D: (call) => vae.upBlock(call.w, norm(call), call.x("hidden_states")),
-  AutoencoderKL: (call) => vae.vaeDecoder(call.w, call.folder.vae.config, call.x("z")),
+  Encoder: (call) => vae.encoder(call.w, norm(call), call.x("sample")),
+  AutoencoderKL: (call) =>
+    "z" in call.entry.inputs
+      ? vae.vaeDecoder(call.w, call.folder.vae.config, call.x("z"))
+      : vae.vaeEncoder(call.w, call.folder.vae.config, call.x("x")),
 };
 
 function downBlock(call: Call): Tensor[] {

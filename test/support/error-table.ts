@@ -28,7 +28,7 @@ import { distance, type PictureCase, requestOf, samples } from "./pictures.ts";
 const README = new URL("../README.md", import.meta.url);
 const MARKERS = ["<!-- errors -->", "<!-- /errors -->"] as const;
 
-const STAGES = { text_encoder: "text encoder", unet: "UNet", vae: "VAE decoder" } as const;
+const STAGES = { text_encoder: "text encoder", unet: "UNet", vae: "VAE" } as const;
 
 interface MeasuredCase extends PictureCase {
   readonly schedulerClass: string;
@@ -49,7 +49,7 @@ removeCopies();
 write(`On ${device.info.description}.\n\n${table(stages)}\n\n${table(pictures)}`);
 process.exit();
 
-/** The whole models: text encoder, UNet, VAE decoder. */
+/** The whole models: text encoder, UNet, VAE (vae-decode and vae-encode). */
 async function stageRows(checkpoint: CheckpointName): Promise<string[][]> {
   const entries = readGolden<BlockEntry[]>(checkpoint, "blocks.json").filter(
     (entry) => entry.module === "" && isCovered(entry),

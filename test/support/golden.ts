@@ -7,8 +7,11 @@ import { memorySource } from "./byte-source.ts";
 
 export const CHECKPOINTS = ["tiny-v", "tiny-eps"] as const;
 export type CheckpointName = (typeof CHECKPOINTS)[number];
-/** The depth estimator has a folder of its own, without the other parts; `shapes` is the checkpoint that ships. */
-export type GoldenFolder = CheckpointName | "tiny-depth" | "shapes";
+/**
+ * The depth estimator has a folder of its own, without the other parts; `vae` holds what vae_extra.py
+ * writes, `shapes` is the checkpoint that ships.
+ */
+export type GoldenFolder = CheckpointName | "tiny-depth" | "vae" | "shapes";
 
 /** One call of a PyTorch module; see test/fixtures/README.md. */
 export interface BlockEntry {

@@ -7,6 +7,7 @@ import { textEncoder } from "../../model/clip.ts";
 import { textConfig, unetConfig, vaeConfig } from "../../model/config.ts";
 import { decodeGraph } from "../../model/decode.ts";
 import { stepGraph, textGraph, timeGraph } from "../../model/denoise.ts";
+import { encodeGraph } from "../../model/encode.ts";
 import { expectedText, expectedUnet, expectedVae } from "../../model/expected.ts";
 
 /** The three config.json files. */
@@ -57,6 +58,13 @@ export function fullSizeGraphs(
     unet: stepGraph(weights.unet, unet, { ...sizes, times: times.times }),
     vae: { ...decodeGraph(weights.vae, vae, latents, dtype) },
   };
+}
+
+/** The way from a picture to its latents, which only some runs compile. */
+export function fullSizeEncoder(files: ConfigFiles, { dtype, size }: FullSizeOptions): Outputs {
+  const config = vaeConfig(files.vae);
+  const weights = unreadable("vae", expectedVae(config));
+  return { ...encodeGraph(weights, config, { batch: 1, height: size, width: size }, dtype) };
 }
 
 /** Weights of these shapes that cannot be read. */
