@@ -86,6 +86,7 @@ describe("the command that paints a picture again", () => {
     const out = execFileSync("bash", ["--norc", "-c", script], {
       env: { LC_ALL: "C" },
       encoding: "utf8",
+      stdio: ["ignore", "pipe", "inherit"],
     });
     assert.deepEqual(
       out.split("\0").slice(0, -1),
