@@ -1,5 +1,6 @@
 /** The public face of the package: open a checkpoint, paint, and tell what went wrong. */
 export { DiffusionError, type ErrorCode } from "../engine/errors.ts";
+export type { OpenOptions } from "./open-options.ts";
 export { Picture } from "./picture.ts";
 export { StableDiffusion } from "./pipeline.ts";
 export {
