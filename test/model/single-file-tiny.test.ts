@@ -41,6 +41,15 @@ describe("tiny-v as a single file", () => {
     writeFileSync(join(folder, name), raw);
     return join(folder, name);
   };
+  /** A folder of what a header does not show: the sizes of tiny-v and its vocabulary, no scheduler. */
+  const weightless = () => {
+    const config = join(folder, "config");
+    for (const part of ["unet", "vae", "text_encoder", "tokenizer"]) {
+      const filter = (name: string) => !name.endsWith(".safetensors");
+      cpSync(join(FOLDER, part), join(config, part), { recursive: true, filter });
+    }
+    return config;
+  };
   const open = (options: OpenOptions = {}) => openModel(path, { config: FOLDER, ...options });
 
   it("is what diffusers' script made", () => {
@@ -101,11 +110,7 @@ describe("tiny-v as a single file", () => {
   });
 
   it("needs no more of the configuration than is unusual", async () => {
-    const config = join(folder, "config");
-    for (const part of ["unet", "vae", "text_encoder", "tokenizer"]) {
-      cpSync(join(FOLDER, part), join(config, part), { recursive: true });
-    }
-    await using one = await openModel(path, { config });
+    await using one = await openModel(path, { config: weightless() });
     assert.equal(one.detected.by, "norm-bias");
     assert.equal(one.scheduler.values.timestep_spacing, undefined);
   });
@@ -182,6 +187,16 @@ describe("tiny-v as a single file", () => {
       assert.ok(sd.warnings.some((warning) => /left out: stray$/.test(warning)));
       const strict = StableDiffusion.fromPretrained(strange, { ...options, strict: true });
       await failsWith(strict, "WEIGHTS_MISMATCH", /stray/);
+    });
+
+    it("asks the UNet what it predicts where warnings are errors, and frees it when it disagrees", async () => {
+      const config = weightless();
+      const bytes = device.allocatedBytes;
+      const options = { device, dtype: "f32", config, strict: true } as const;
+      // tiny-v's biases are random and large; its answer is that of a model of the noise.
+      const message = /in doubt: by a norm's bias \(0\.\d+\) it is v, by its answer eps/;
+      await failsWith(StableDiffusion.fromPretrained(path, options), "SCHEDULER", message);
+      assert.equal(device.allocatedBytes, bytes);
     });
 
     it("paints the folder's picture, byte for byte", async () => {

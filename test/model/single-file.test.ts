@@ -130,6 +130,9 @@ describe("what a single file is", () => {
     assert.equal(vae.config.scalingFactor, 0.08333);
     const { values } = model.scheduler;
     assert.deepEqual([values.beta_start, values.beta_end], [0.0001, 0.02]);
+    // The largest sigma in float64; samplers multiply 1000 alphas in float32, as diffusers does.
+    const { initNoiseSigma } = createSampler("euler", values, 75);
+    assert.ok(Math.abs(initNoiseSigma / 36.911912 - 1) < 1000 * 2 ** -24);
   });
 
   it("the heads are 64 wide in the others, and the latents those of SD2", async () => {
