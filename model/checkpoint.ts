@@ -2,6 +2,7 @@
 import { Weights } from "../engine/parameters.ts";
 import type { StoredTensor } from "../engine/safetensors.ts";
 import type { TextConfig, UnetConfig, VaeConfig } from "./config.ts";
+import type { Detected } from "./detect.ts";
 import type { ModelFolder } from "./folder.node.ts";
 import type { LoadEvent } from "./request.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
@@ -18,6 +19,11 @@ export interface Checkpoint extends AsyncDisposable {
   readonly vae: Part<VaeConfig>;
   readonly tokenizer: Tokenizer;
   readonly scheduler: ModelFolder["scheduler"];
+  /** What the model is: its kind, what it predicts, who says so. */
+  readonly detected: Detected;
+  /** Tensors of a depth estimator inside of a single file, by the original's names. */
+  readonly depth?: ReadonlyMap<string, StoredTensor>;
+  readonly warnings: readonly string[];
   /** Picture pixels to a side of a latent pixel. */
   readonly factor: number;
 }
@@ -51,6 +57,9 @@ export async function openCheckpoint(
     vae,
     tokenizer: createTokenizer(folder.tokenizer),
     scheduler: folder.scheduler,
+    detected: folder.detected,
+    ...(folder.depth && { depth: counted(folder.depth, "depth", onProgress) }),
+    warnings: folder.warnings,
     factor: 2 ** (vae.config.blockOutChannels.length - 1),
     [Symbol.asyncDispose]: () => folder.close(),
   };

@@ -6,5 +6,6 @@
 export { type ModelIndex, modelIndex, type PipelineClass } from "./config/model-index.ts";
 export { type SchedulerConfig, schedulerConfig } from "./config/scheduler.ts";
 export { type TextConfig, textConfig } from "./config/text.ts";
+export { checkTogether } from "./config/together.ts";
 export { type UnetConfig, unetConfig } from "./config/unet.ts";
 export { type VaeConfig, vaeConfig } from "./config/vae.ts";

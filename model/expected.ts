@@ -33,13 +33,18 @@ const IGNORED = /(?:^|\.)position_ids$/;
 /**
  * Throws WEIGHTS_MISMATCH with the first 5 differences and a guess of what the file is, if a tensor
  * of `expected` is missing or has another shape, or one is there that the model does not have (a VAE may
- * come without its encoder);
- * otherwise WEIGHTS_DTYPE, if a tensor is stored in a dtype that is not read.
+ * come without its encoder); otherwise WEIGHTS_DTYPE, if a tensor is stored in a dtype that is not read.
+ * `config` says where the expectation comes from.
  */
-export function checkWeights(component: Component, expected: Expected, tensors: Found): void {
+export function checkWeights(
+  component: Component,
+  expected: Expected,
+  tensors: Found,
+  config = `${component}/config.json`,
+): void {
   const wanted = withoutAbsentGroup(expected, tensors, OPTIONAL[component]);
   const differences = [...shapeDifferences(component, wanted, tensors)];
-  if (differences.length > 0) throw mismatch(component, differences, tensors);
+  if (differences.length > 0) throw mismatch(config, differences, tensors);
   for (const [name, { dtype }] of tensors) {
     if (!expected.has(name) || WEIGHT_DTYPES.includes(dtype)) continue;
     const message = `${component}.${name} is stored as ${dtype}; expected ${DTYPES}`;
@@ -75,14 +80,14 @@ function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((size, i) => size === b[i]);
 }
 
-function mismatch(component: Component, differences: string[], tensors: Found): DiffusionError {
+function mismatch(config: string, differences: string[], tensors: Found): DiffusionError {
   const rest = differences.length - SHOWN;
   const more = rest > 0 ? `\n  … and ${rest} more` : "";
   const guess = guessFile(tensors);
   const looks = guess === undefined ? "" : `\n  this looks like ${guess}`;
   return new DiffusionError(
     "WEIGHTS_MISMATCH",
-    `the weights do not fit ${component}/config.json:\n  ` +
+    `the weights do not fit ${config}:\n  ` +
       `${differences.slice(0, SHOWN).join("\n  ")}${more}${looks}`,
     {
       hint: "take config and weights from the same folder; `wgsl-diffusion inspect FILE` lists it",

@@ -2,9 +2,10 @@
 import { basename, join, resolve } from "node:path";
 import { DiffusionError, type ErrorCode } from "../engine/errors.ts";
 import { missing } from "../engine/platform/file.node.ts";
-import { readJson, readText } from "../engine/platform/text-file.node.ts";
+import { readJson } from "../engine/platform/text-file.node.ts";
 import type { ByteSource, StoredTensor } from "../engine/safetensors.ts";
 import {
+  checkTogether,
   type ModelIndex,
   modelIndex,
   type SchedulerConfig,
@@ -16,9 +17,11 @@ import {
   type VaeConfig,
   vaeConfig,
 } from "./config.ts";
+import { type Detected, kindOf, type PredictionType } from "./detect.ts";
 import { checkWeights, expectedText, expectedUnet, expectedVae } from "./expected.ts";
 import { canonicalNames, type WeightPart } from "./names.ts";
 import type { TokenizerFiles } from "./tokenizer-files.ts";
+import { readTokenizer } from "./tokenizer-folder.node.ts";
 import { openWeights } from "./weight-files.node.ts";
 
 /** A part with weights. */
@@ -31,6 +34,7 @@ export interface WeightComponent<Config> {
   tensors(): Promise<ReadonlyMap<string, StoredTensor>>;
 }
 
+/** A model's files, opened: a diffusers folder, or a single file that is seen as one. */
 export interface ModelFolder extends AsyncDisposable {
   readonly path: string;
   /** The folder's own name: what a picture says of its model, without the user's folders. */
@@ -41,6 +45,15 @@ export interface ModelFolder extends AsyncDisposable {
   readonly vae: WeightComponent<VaeConfig>;
   readonly scheduler: SchedulerConfig;
   readonly tokenizer: TokenizerFiles;
+  /** What the model is, and who says so. */
+  readonly detected: Detected;
+  /**
+   * The depth estimator inside of a single file: its tensors by the original's names, without
+   * `depth_model.model.` (`pretrained.model.cls_token`, `scratch.output_conv.4.bias`).
+   */
+  readonly depth?: ReadonlyMap<string, StoredTensor>;
+  /** What was passed over, or guessed. */
+  readonly warnings: readonly string[];
   /** Closes every file that was opened. Tensors cannot be read after it. */
   close(): Promise<void>;
 }
@@ -50,6 +63,8 @@ export interface FolderOptions {
   readonly variant?: string | undefined;
   /** The solver that will run in place of the folder's own. */
   readonly scheduler?: string | undefined;
+  /** What the UNet predicts, in place of what the scheduler's file says. */
+  readonly prediction?: PredictionType | undefined;
 }
 
 /**
@@ -63,7 +78,11 @@ export async function openFolder(path: string, options: FolderOptions = {}): Pro
   const unet = unetConfig(await json("CONFIG", "unet", "config.json"));
   const vae = vaeConfig(await json("CONFIG", "vae", "config.json"));
   checkTogether(text, unet, vae);
-  const schedulerFile = await json("SCHEDULER", "scheduler", "scheduler_config.json");
+  const scheduler = schedulerConfig(
+    predicting(options.prediction, await json("SCHEDULER", "scheduler", "scheduler_config.json")),
+    "scheduler/scheduler_config.json",
+    { scheduler: options.scheduler, className: index.components.get("scheduler") },
+  );
   const { weights, close } = weightOpener(path, options.variant);
   return {
     path,
@@ -72,14 +91,25 @@ export async function openFolder(path: string, options: FolderOptions = {}): Pro
     textEncoder: { config: text, tensors: weights("text_encoder", expectedText(text)) },
     unet: { config: unet, tensors: weights("unet", expectedUnet(unet)) },
     vae: { config: vae, tensors: weights("vae", expectedVae(vae)) },
-    scheduler: schedulerConfig(schedulerFile, "scheduler/scheduler_config.json", {
-      scheduler: options.scheduler,
-      className: index.components.get("scheduler"),
-    }),
+    scheduler,
+    detected: {
+      kind: kindOf(unet.inChannels) ?? "base",
+      prediction: scheduler.predictionType,
+      by: options.prediction === undefined ? "config" : "option",
+      layout: "diffusers",
+    },
+    warnings: [],
     tokenizer: await readTokenizer(join(path, "tokenizer")),
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** The scheduler's file with another prediction type; what is no object is judged by its reader. */
+export function predicting(prediction: PredictionType | undefined, file: unknown): unknown {
+  const isObject = typeof file === "object" && file !== null && !Array.isArray(file);
+  if (prediction === undefined || !isObject) return file;
+  return { ...file, prediction_type: prediction };
 }
 
 const INCOMPLETE = "the folder is incomplete: `wgsl-diffusion download` again (it resumes)";
@@ -98,43 +128,6 @@ async function requireJson(path: string, code: ErrorCode): Promise<unknown> {
   throw new DiffusionError(code, missing(path, "ENOENT").message, {
     hint: INCOMPLETE,
   });
-}
-
-/** Parts of different models fit their own configurations, and not one another. */
-function checkTogether(text: TextConfig, unet: UnetConfig, vae: VaeConfig): void {
-  const wrong = unet.crossAttentionDim.find((width) => width !== text.hiddenSize);
-  const pairs = [
-    [
-      "unet: cross_attention_dim",
-      wrong ?? text.hiddenSize,
-      "text_encoder: hidden_size",
-      text.hiddenSize,
-    ],
-    ["unet: out_channels", unet.outChannels, "vae: latent_channels", vae.latentChannels],
-  ] as const;
-  for (const [key, value, other, wanted] of pairs) {
-    if (value === wanted) continue;
-    const message = `${key} is ${value}, but ${other} is ${wanted}`;
-    const hint = "the parts come from different models: take them all from one folder";
-    throw new DiffusionError("CONFIG", message, { hint });
-  }
-}
-
-async function readTokenizer(folder: string): Promise<TokenizerFiles> {
-  const text = (name: string) => readText(join(folder, name), "TOKENIZER");
-  const json = (name: string) => readJson(join(folder, name), "TOKENIZER");
-  const files = {
-    vocab: await text("vocab.json"),
-    merges: await text("merges.txt"),
-    tokenizer: await json("tokenizer.json"),
-    specialTokensMap: await json("special_tokens_map.json"),
-    tokenizerConfig: await json("tokenizer_config.json"),
-  };
-  if (files.tokenizer !== undefined) return files;
-  const absent = (["vocab", "merges"] as const).find((name) => files[name] === undefined);
-  if (absent === undefined) return files;
-  const message = `${folder} has neither ${absent === "vocab" ? "vocab.json" : "merges.txt"} nor tokenizer.json`;
-  throw new DiffusionError("TOKENIZER", message, { hint: INCOMPLETE });
 }
 
 const STEMS: Readonly<Record<WeightPart, string>> = {

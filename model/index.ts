@@ -3,6 +3,7 @@ export { readDepthFile, readImage, readImageFile } from "#image";
 export { DiffusionError, type ErrorCode } from "../engine/errors.ts";
 export type { DepthMap } from "./image/depth.ts";
 export type { RgbImage } from "./image/image.ts";
+export type { OpenOptions } from "./open-options.ts";
 export { Picture } from "./picture.ts";
 export { StableDiffusion } from "./pipeline.ts";
 export {

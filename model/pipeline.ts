@@ -1,6 +1,6 @@
 /** Stable Diffusion: a checkpoint on a device, and the way from a prompt to a picture. */
-import { openFolder } from "#folder";
-import { DiffusionError } from "../engine/errors.ts";
+import { openModel } from "#open";
+import { DiffusionError, type ErrorCode } from "../engine/errors.ts";
 import { type Device, type DType, openDevice, type Plan, WeightCache } from "../engine/index.ts";
 import { createTorchGenerator } from "../engine/random.ts";
 import { createSampler, type Sampler, SamplerError } from "../sampler/index.ts";
@@ -13,8 +13,10 @@ import {
   noiseSource,
 } from "./denoise.ts";
 import { runSteps } from "./loop.ts";
+import type { OpenOptions } from "./open-options.ts";
 import { compileDecoder, compilePlans, type Plans, type RunSizes } from "./painter.ts";
 import type { Picture } from "./picture.ts";
+import { doubtOfPrediction } from "./probe.ts";
 import { readLatents, readPicture } from "./read-back.ts";
 import {
   type GenerateRequest,
@@ -36,7 +38,7 @@ interface Compiled {
 }
 
 export class StableDiffusion implements ImagePipeline {
-  readonly warnings: readonly string[];
+  readonly #warnings: string[];
   readonly dtype: "f16" | "f32";
   readonly #device: Device;
   readonly #ownsDevice: boolean;
@@ -51,21 +53,24 @@ export class StableDiffusion implements ImagePipeline {
 
   /**
    * Opens a checkpoint: every header is read and checked, weights follow when they are needed.
-   * `directory` is a diffusers folder. Throws WEIGHTS_…, CONFIG, TOKENIZER, SCHEDULER, and what
-   * `openDevice` throws; with `strict`, FEATURE_MISSING where it would warn.
+   * `path` is a diffusers folder, or a single file in the original's layout. Throws WEIGHTS_…, CONFIG,
+   * TOKENIZER, SCHEDULER, and what `openDevice` throws; with `strict`, FEATURE_MISSING, SCHEDULER or
+   * WEIGHTS_MISMATCH where it would warn.
    */
   static async fromPretrained(
-    directory: string,
-    options: LoadOptions = {},
+    path: string,
+    options: LoadOptions & OpenOptions = {},
   ): Promise<StableDiffusion> {
     options.signal?.throwIfAborted();
-    const folder = await openFolder(directory);
+    const folder = await openModel(path, options);
     let device: Device | undefined;
     try {
       const checkpoint = await openCheckpoint(folder, options.onProgress);
       options.signal?.throwIfAborted();
       device = (options.device as Device | undefined) ?? (await openDevice());
-      return new StableDiffusion(device, checkpoint, options);
+      const sd = new StableDiffusion(device, checkpoint, options);
+      await sd.#checkPrediction(options.signal);
+      return sd;
     } catch (error) {
       await folder.close();
       if (!options.device) device?.destroy();
@@ -81,7 +86,29 @@ export class StableDiffusion implements ImagePipeline {
     this.#strict = options.strict ?? false;
     // Halves save memory and bandwidth on a GPU; a CPU that plays one is slower with them.
     this.dtype = options.dtype ?? (device.target.software ? "f32" : "f16");
-    this.warnings = loadWarnings(device, options, this.dtype);
+    this.#warnings = loadWarnings(device, options, this.dtype);
+    for (const warning of checkpoint.warnings) this.#warn("WEIGHTS_MISMATCH", warning);
+  }
+
+  get warnings(): readonly string[] {
+    return this.#warnings;
+  }
+
+  #warn(code: ErrorCode, warning: string): void {
+    if (this.#strict) throw new DiffusionError(code, warning);
+    this.#warnings.push(warning);
+  }
+
+  /** Asks a UNet whose prediction type was guessed; loads its weights, which are kept. */
+  async #checkPrediction(signal = new AbortController().signal): Promise<void> {
+    const setting = { device: this.#device, weights: this.#weights, dtype: this.dtype, signal };
+    try {
+      const doubt = await doubtOfPrediction(setting, this.#checkpoint, this.#strict);
+      if (doubt) this.#warn("SCHEDULER", doubt);
+    } catch (error) {
+      await this.#weights.destroy();
+      throw error;
+    }
   }
 
   /**

@@ -32,3 +32,12 @@ export async function readJson(path: string, code: ErrorCode): Promise<unknown> 
     throw new DiffusionError(code, `${path} is not JSON: ${(cause as Error).message}`, { cause });
   }
 }
+
+/** Whether there is a folder at `path`. */
+export async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch {
+    return false;
+  }
+}

@@ -19,7 +19,38 @@ const sized = (pattern: RegExp, axis: number, size: number) => (tensors: Shapes)
 
 const CONV_IN = /^conv_in\.weight$/;
 const TO_TEXT = /\.attn2\.to_k\.weight$/;
+const LDM_CONV_IN = /^model\.diffusion_model\.input_blocks\.0\.0\.weight$/;
+const LDM_TO_TEXT = /^model\.diffusion_model\..*\.attn2\.to_k\.weight$/;
 const TOKENS = /token_embedding\.weight$/;
+
+/** Whole checkpoints in the original's layout that are no Stable Diffusion 2, and pieces of one. */
+const FOREIGN: readonly Guess[] = [
+  {
+    when: has(/^model\.diffusion_model\.(?:joint_blocks|double_blocks)\./),
+    what: "a checkpoint of SD3 or Flux",
+  },
+  { when: has(/^conditioner\.embedders\./), what: "a checkpoint of SDXL" },
+  { when: sized(LDM_TO_TEXT, 1, 2048), what: "a checkpoint of SDXL" },
+  {
+    when: has(/^embedder\.model\.|^noise_augmentor\.|^model\.diffusion_model\.label_emb\.0\.0\./),
+    what: "an unCLIP checkpoint, which paints from embeddings of pictures; that is not implemented",
+  },
+  { when: has(/^control_model\./), what: "a ControlNet in the LDM naming" },
+  {
+    when: has(/^cond_stage_model\.transformer\./),
+    what: "a checkpoint of SD 1.x (its text encoder is OpenAI's CLIP)",
+  },
+  { when: sized(LDM_TO_TEXT, 1, 768), what: "a checkpoint of SD 1.x (its text is 768 wide)" },
+  {
+    when: sized(LDM_CONV_IN, 1, 8),
+    what: "a checkpoint of InstructPix2Pix (it takes a picture beside the latents)",
+  },
+];
+
+/** A guess at a file in the original's layout that is no Stable Diffusion 2; undefined if it may be one. */
+export function guessForeign(tensors: Shapes): string | undefined {
+  return FOREIGN.find(({ when }) => when(tensors))?.what;
+}
 
 /** The first that holds is told; the more special ones come first. */
 const GUESSES: readonly Guess[] = [
@@ -53,5 +84,5 @@ const GUESSES: readonly Guess[] = [
 
 /** A guess in words, or undefined if no name in the file is known. */
 export function guessFile(tensors: Shapes): string | undefined {
-  return GUESSES.find(({ when }) => when(tensors))?.what;
+  return GUESSES.find(({ when }) => when(tensors))?.what ?? guessForeign(tensors);
 }

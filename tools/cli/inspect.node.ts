@@ -4,8 +4,11 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { DiffusionError } from "../../engine/errors.ts";
 import { openFile } from "../../engine/platform/file.node.ts";
-import { readSafetensors, type StoredTensor } from "../../engine/safetensors.ts";
+import { type ByteSource, readSafetensors, type StoredTensor } from "../../engine/safetensors.ts";
+import type { Detected } from "../../model/detect.ts";
+import { guessFile } from "../../model/expected/guess.ts";
 import { readPng } from "../../model/png.node.ts";
+import { openSingleFile } from "../../model/single-file.ts";
 import { type PictureText, recordOf } from "../metadata.ts";
 import { parseWebUi } from "../web-ui.ts";
 import type { CliContext } from "./context.ts";
@@ -34,6 +37,10 @@ export type Summary = WeightsSummary | FolderSummary | PictureSummary;
 
 export interface WeightsSummary {
   readonly kind: "safetensors";
+  /** What a whole checkpoint in one file is. */
+  readonly detected?: Detected;
+  /** What the file is otherwise, where its names tell. */
+  readonly note?: string;
   readonly file: string;
   readonly parameters: number;
   readonly bytes: number;
@@ -85,29 +92,43 @@ export async function inspect(path: string): Promise<Summary> {
   try {
     const head = await source.read(0, Math.min(8, source.size));
     if (head[0] === 0x89 && head[1] === 0x50) return inspectPicture(path, source.size);
-    return await inspectWeights(path);
+    return await inspectTensors(source);
   } finally {
     await source.close();
   }
 }
 
-async function inspectWeights(file: string): Promise<WeightsSummary> {
-  const source = await openFile(file);
-  try {
-    const { tensors, metadata } = await readSafetensors(source);
-    const list = [...tensors.values()];
-    return {
-      kind: "safetensors",
-      file,
-      parameters: list.reduce((sum, { shape }) => sum + elements(shape), 0),
-      bytes: list.reduce((sum, { byteLength }) => sum + byteLength, 0),
-      dtypes: countDtypes(list),
-      metadata: Object.fromEntries(metadata),
-      tensors: list.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
-    };
-  } finally {
-    await source.close();
+/** What `source` holds and, where names and shapes tell it, what model that is. Only headers are read. */
+export async function inspectTensors(source: ByteSource): Promise<WeightsSummary> {
+  const summary = await summarize(source);
+  if (!summary.tensors.some(({ name }) => LDM_UNET.test(name))) {
+    const guess = guessFile(new Map(summary.tensors.map((tensor) => [tensor.name, tensor])));
+    return guess === undefined ? summary : { ...summary, note: `looks like ${guess}` };
   }
+  try {
+    // The source is the caller's to close.
+    const { detected } = await openSingleFile(source);
+    return { ...summary, detected };
+  } catch (error) {
+    if (!(error instanceof DiffusionError)) throw error;
+    return { ...summary, note: `cannot be run: ${error.message}` };
+  }
+}
+
+const LDM_UNET = /^model(?:\.diffusion_model\.|_ema\.)/;
+
+async function summarize(source: ByteSource): Promise<WeightsSummary> {
+  const { tensors, metadata } = await readSafetensors(source);
+  const list = [...tensors.values()];
+  return {
+    kind: "safetensors",
+    file: source.name,
+    parameters: list.reduce((sum, { shape }) => sum + elements(shape), 0),
+    bytes: list.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    dtypes: countDtypes(list),
+    metadata: Object.fromEntries(metadata),
+    tensors: list.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
+  };
 }
 
 function elements(shape: readonly number[]): number {
@@ -152,8 +173,13 @@ async function weightsIn(folder: string): Promise<Omit<WeightsSummary, "tensors"
     .sort();
   const summaries = [];
   for (const file of files) {
-    const { tensors: _, ...summary } = await inspectWeights(join(folder, file));
-    summaries.push(summary);
+    const source = await openFile(join(folder, file));
+    try {
+      const { tensors: _, ...summary } = await summarize(source);
+      summaries.push(summary);
+    } finally {
+      await source.close();
+    }
   }
   return summaries;
 }
@@ -188,15 +214,36 @@ function parametersOf(texts: readonly PictureText[]): PictureParameters | undefi
   return { ...prompts, fields: [...fields] };
 }
 
-function textOf(summary: Summary, all: boolean): string[] {
+/** The summary as `inspect` prints it, a line each. */
+export function textOf(summary: Summary, all: boolean): string[] {
   if (summary.kind === "png") return pictureLines(summary);
   if (summary.kind === "folder") return folderLines(summary);
-  return [weightsLine(summary), ...metadataLines(summary), ...tensorLines(summary, all)];
+  return [
+    weightsLine(summary),
+    ...modelLines(summary),
+    ...metadataLines(summary),
+    ...tensorLines(summary, all),
+  ];
 }
 
 function weightsLine({ file, parameters, bytes, dtypes }: Omit<WeightsSummary, "tensors">): string {
   const kinds = Object.entries(dtypes).map(([dtype, { tensors }]) => `${tensors} ${dtype}`);
   return `${file}: ${kinds.join(", ")} tensors, ${amount(parameters).trim()} parameters, ${amount(bytes)}B`;
+}
+
+const SAYS: Readonly<Record<Detected["by"], string>> = {
+  option: "so you say",
+  config: "so its configuration says",
+  kind: "as all of its kind",
+  "norm-bias": "told by a norm's bias",
+};
+
+function modelLines({ detected, note }: WeightsSummary): string[] {
+  if (!detected) return note === undefined ? [] : note.split("\n");
+  const { kind, prediction, by, normBias, layout } = detected;
+  const measured = normBias === undefined ? "" : `, ${normBias.toFixed(3)}`;
+  const names = layout === "ldm-ema" ? "original naming, moving average only" : "original naming";
+  return [`Stable Diffusion 2 (${kind}), ${prediction} (${SAYS[by]}${measured}), ${names}`];
 }
 
 function amount(n: number): string {
