@@ -5,6 +5,14 @@ import { type AddedToken, readTokenizerFiles, type TokenizerFiles } from "./toke
 export type Tokenizer = {
   /** The context length that the folder's files give, else CLIP's 77. */
   readonly maxLength: number;
+  /** The ids of the marks and of the pad token. */
+  readonly start: number;
+  readonly end: number;
+  readonly pad: number;
+  /** The id of a comma that ends a word, if there is one. */
+  readonly comma: number | undefined;
+  /** The ids of the text alone: no marks, no padding, nothing cut. */
+  tokenize(text: string): number[];
   /**
    * Start mark, text, end mark, then the pad token up to `maxLength` (default: the folder's) ids.
    * Text beyond it is cut, never the end mark. Throws BAD_REQUEST if the marks alone do not fit.
@@ -41,6 +49,11 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
   };
   return {
     maxLength,
+    start,
+    end,
+    pad,
+    comma: vocab.get(`,${END_OF_WORD}`),
+    tokenize: textIds,
     encode(text, length = maxLength) {
       if (!(Number.isInteger(length) && length >= 2)) {
         throw new DiffusionError(

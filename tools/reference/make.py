@@ -21,6 +21,7 @@ import transformers
 from safetensors.torch import load_file
 
 from blocks import save_blocks
+from clip_skip import save_clip_skip
 from faults import save_faults
 from load import FIXTURES
 from noisy import save_noisy
@@ -63,6 +64,7 @@ def quiet_libraries() -> None:
 def save_goldens(models: Path, target: Path) -> None:
     for name in CONFIGS:
         save_blocks(models / name, target / "golden" / name)
+        save_clip_skip(models / name, target / "golden" / name)
         save_pictures(models / name, target / "golden" / name)
         save_noisy(models / name, target / "golden" / name)
         save_faults(models / name, target / "golden" / name)
