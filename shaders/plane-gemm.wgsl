@@ -56,7 +56,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row = group.z * dims.M + m;
     let own = columnOf(n, part);
     if (GATED) {
-      if (part >= 2u) { continue; }
+      if (part >= 2u || own >= dims.COLUMNS / 2u) { continue; }
       let value = sums[4u * side + part][pixel] + loadBias(own);
       let gate = sums[4u * side + part + 2u][pixel] + loadBias(own + dims.COLUMNS / 2u);
       storeY(row * dims.PITCH + own, value * gelu4(gate));
