@@ -49,11 +49,13 @@ def train_diffusion(team, run: Run, dataset, steps, batch):
 
 
 def make_networks(run):
+    """New ones, or as far as they have learned elsewhere."""
     torch.manual_seed(0)
     text, unet = make_text_encoder(len(WordTokenizer().ids)).to(run.device), make_unet().to(run.device)
-    read = run.load("text.pt")
-    if read is not None:
-        text.load_state_dict(read)
+    for name, network in {"text.pt": text, "unet.pt": unet}.items():
+        learned = run.load(name)
+        if learned is not None:
+            network.load_state_dict(learned)
     return text, unet
 
 

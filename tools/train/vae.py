@@ -141,7 +141,8 @@ def resume(run, name, vae, average, optimizer):
         return 0
     vae.load_state_dict(state["vae"])
     average.values = state["average"]
-    optimizer.load_state_dict(state["optimizer"])
+    if state["optimizer"] is not None:
+        optimizer.load_state_dict(state["optimizer"])
     return state["step"]
 
 
