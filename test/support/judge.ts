@@ -1,18 +1,18 @@
 /** The judge of tools/train (a classifier trained on renders, never on painted pictures), on our own engine. */
 import { readFileSync } from "node:fs";
 import {
+  add,
   type Device,
   evaluate,
+  interpolate,
   maxPool2d,
-  permute,
   relu,
-  reshape,
   type Tensor,
   tensor,
 } from "../../engine/index.ts";
 import { Weights } from "../../engine/parameters.ts";
 import { readSafetensors } from "../../engine/safetensors.ts";
-import { conv, dense } from "../../model/layers.ts";
+import { conv } from "../../model/layers.ts";
 import type { RgbaImage } from "../../model/request.ts";
 import { memorySource } from "./byte-source.ts";
 
@@ -21,11 +21,14 @@ const COLOURS = [
   ...["red", "orange", "yellow", "green", "cyan"],
   ...["blue", "purple", "pink", "white", "black"],
 ];
-/** Shape logits of a colour (the last: it is not there), then where it stands: x, y up, z to the viewer. */
-const ANSWERS = SHAPES.length + 1 + 3;
-const CONVS = 4;
+/** A cell's answers: shapes and colours, each after "the backdrop", then where the object stands. */
+const FIRST_COLOUR = 1 + SHAPES.length;
+const PLACE = FIRST_COLOUR + 1 + COLOURS.length;
+const ANSWERS = PLACE + 3;
+/** Of a colour that is there: an edge may look like a third colour. */
+const FEWEST_CELLS = 3;
 
-/** What stands in a colour: its likeliest shape, whether anything does, and where. */
+/** What stands in a colour: its likeliest shape, whether anything does, and where: x, y up, z to the viewer. */
 export interface Seen {
   readonly shape: string;
   readonly there: boolean;
@@ -39,18 +42,22 @@ export async function judge(device: Device, picture: RgbaImage): Promise<Map<str
   const answers = await evaluate(device, () =>
     network(Weights.of("judge", tensors), halved(picture)),
   );
-  return new Map(
-    COLOURS.map((colour, i) => [colour, seen([...answers].slice(i * ANSWERS, (i + 1) * ANSWERS))]),
-  );
+  const cells = Array.from({ length: answers.length / ANSWERS }, (_, i) => [
+    ...answers.slice(i * ANSWERS, (i + 1) * ANSWERS),
+  ]);
+  const said = cells.map((cell) => best(cell.slice(FIRST_COLOUR, PLACE)) - 1);
+  return new Map(COLOURS.map((name, i) => [name, seen(cells.filter((_, n) => said[n] === i))]));
 }
 
+/** The U-Net of tools/train/judge.py. */
 function network(w: Weights, picture: Tensor): Tensor {
-  let x = picture;
-  for (let i = 0; i < CONVS; i++)
-    x = maxPool2d(relu(conv(w.at(`convs.${i}`), x, { padding: 1 })), 2);
-  // PyTorch flattens [C, H, W].
-  const flat = reshape(permute(x, [0, 3, 1, 2]), [1, -1]);
-  return dense(w.at("head"), relu(dense(w.at("hidden"), flat)));
+  const block = (i: number, x: Tensor) => relu(conv(w.at(`convs.${i}`), x, { padding: 1 }));
+  const half = (x: Tensor) => maxPool2d(x, 2);
+  const double = (x: Tensor) => interpolate(x, { size: [2 * x.shape[1]!, 2 * x.shape[2]!] });
+  const sixteen = block(2, half(block(1, half(block(0, picture)))));
+  const eight = block(3, half(sixteen));
+  const up = block(5, add(double(block(4, half(eight))), eight));
+  return conv(w.at("head"), block(6, add(double(up), sixteen)));
 }
 
 /** Means of 2 x 2 pixels in [-1, 1], [1, H/2, W/2, 3]. */
@@ -64,14 +71,26 @@ function halved({ width, height, data }: RgbaImage): Tensor {
   return tensor(means, [1, h, w, 3]);
 }
 
-function seen(answers: readonly number[]): Seen {
-  const logits = answers.slice(0, SHAPES.length + 1);
-  const best = (values: readonly number[]) => values.indexOf(Math.max(...values));
+/** What the cells of one colour say together. */
+function seen(cells: readonly (readonly number[])[]): Seen {
+  const sum = (of: (cell: readonly number[]) => number) =>
+    cells.reduce((total, cell) => total + of(cell), 0);
+  const shapes = SHAPES.map((_, i) =>
+    sum((cell) => cell[1 + i]! - logSumExp(cell.slice(1, FIRST_COLOUR))),
+  );
+  const place = [0, 1, 2].map((k) => sum((cell) => cell[PLACE + k]!) / cells.length);
   return {
-    shape: SHAPES[best(logits.slice(0, SHAPES.length))]!,
-    there: best(logits) !== SHAPES.length,
-    place: answers.slice(SHAPES.length + 1) as [number, number, number],
+    shape: SHAPES[best(shapes)]!,
+    there: cells.length >= FEWEST_CELLS,
+    place: place as [number, number, number],
   };
+}
+
+const best = (values: readonly number[]) => values.indexOf(Math.max(...values));
+
+function logSumExp(values: readonly number[]): number {
+  const most = Math.max(...values);
+  return most + Math.log(values.reduce((total, value) => total + Math.exp(value - most), 0));
 }
 
 const RELATIONS = [
