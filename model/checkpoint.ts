@@ -2,9 +2,14 @@
 import { Weights } from "../engine/parameters.ts";
 import type { StoredTensor } from "../engine/safetensors.ts";
 import type { TextConfig, UnetConfig, VaeConfig } from "./config.ts";
+import { depthFromLdm, dptProcessor, expectedDepth, MIDAS_HYBRID } from "./depth/index.ts";
 import type { Detected } from "./detect.ts";
+import { checkWeights } from "./expected.ts";
 import type { ModelFolder } from "./folder.node.ts";
+import { knownWords } from "./known-words.ts";
 import type { LoadEvent } from "./request.ts";
+import type { Estimator } from "./tasks/depth-channel.ts";
+import { LOW_RES_SCHEDULER } from "./tasks/noise-level.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
 
 export interface Part<Config> {
@@ -18,11 +23,16 @@ export interface Checkpoint extends AsyncDisposable {
   readonly unet: Part<UnetConfig>;
   readonly vae: Part<VaeConfig>;
   readonly tokenizer: Tokenizer;
+  /** All that it was taught, where its tokenizer lists that. */
+  readonly knownWords: ReadonlySet<string> | undefined;
   readonly scheduler: ModelFolder["scheduler"];
+  /** The x4 upscaler's, for the picture that it enlarges. */
+  readonly lowResScheduler: Readonly<Record<string, unknown>>;
+  readonly maxNoiseLevel: number;
+  /** A depth checkpoint's, if it comes with one. */
+  readonly estimator: Estimator | undefined;
   /** What the model is: its kind, what it predicts, who says so. */
   readonly detected: Detected;
-  /** Tensors of a depth estimator inside of a single file, by the original's names. */
-  readonly depth?: ReadonlyMap<string, StoredTensor>;
   readonly warnings: readonly string[];
   /** Picture pixels to a side of a latent pixel. */
   readonly factor: number;
@@ -45,6 +55,7 @@ export async function openCheckpoint(
     const tensors = counted(await from.tensors(), name, onProgress);
     return { config: from.config, weights: Weights.of(name, tensors) };
   };
+  const depth = folder.depthEstimator ?? estimatorInFile(folder.depth);
   const [text, unet, vae] = [
     await part("text_encoder", folder.textEncoder),
     await part("unet", folder.unet),
@@ -56,13 +67,35 @@ export async function openCheckpoint(
     unet,
     vae,
     tokenizer: createTokenizer(folder.tokenizer),
+    knownWords: knownWords(folder.tokenizer.tokenizerConfig),
     scheduler: folder.scheduler,
+    lowResScheduler: folder.lowResScheduler ?? LOW_RES_SCHEDULER,
+    maxNoiseLevel: mostNoise(folder.index.maxNoiseLevel, unet.config),
+    estimator: depth && {
+      ...(await part("depth_estimator", depth)),
+      processor: depth.processor,
+    },
     detected: folder.detected,
-    ...(folder.depth && { depth: counted(folder.depth, "depth", onProgress) }),
     warnings: folder.warnings,
     factor: 2 ** (vae.config.blockOutChannels.length - 1),
     [Symbol.asyncDispose]: () => folder.close(),
   };
+}
+
+/** A single file's estimator; its pictures are prepared as by a folder that does not say how. */
+function estimatorInFile(stored: ModelFolder["depth"]): ModelFolder["depthEstimator"] {
+  if (!stored) return undefined;
+  const tensors = async () => {
+    const named = depthFromLdm(stored);
+    checkWeights("depth_estimator", expectedDepth(MIDAS_HYBRID), named, "MiDaS's DPT-hybrid");
+    return named;
+  };
+  return { config: MIDAS_HYBRID, processor: dptProcessor(), tensors };
+}
+
+/** A noise level is a class too. */
+function mostNoise(most: number, { numClassEmbeds }: UnetConfig): number {
+  return Math.min(most, (numClassEmbeds ?? most + 1) - 1);
 }
 
 /** The same tensors, telling how much of a part has been read. */

@@ -3,13 +3,23 @@
  * runs once per step on a state that stays on the GPU. All that the host writes is the step's number.
  */
 
-import { cast, custom, type DType, embedding, input, type Tensor } from "../engine/index.ts";
+import {
+  cast,
+  concat,
+  custom,
+  type DType,
+  embedding,
+  input,
+  type Tensor,
+} from "../engine/index.ts";
 import type { Weights } from "../engine/parameters.ts";
-import type { TorchGenerator } from "../engine/random.ts";
+import type { Generator } from "../engine/random.ts";
 import type { Sampler, Start } from "../sampler/index.ts";
+import { GUIDANCE_COLUMNS } from "../shaders/guidance.ts";
 import { modelInput } from "../shaders/model-input.ts";
 import { STATE_PLANES, samplerStep, TABLE_COLUMNS } from "../shaders/sampler-step.ts";
 import type { UnetConfig } from "./config.ts";
+import { guide } from "./guidance.ts";
 import { textProjections, timeProjections, unet } from "./unet.ts";
 
 /** The sizes that a plan is compiled for. */
@@ -25,9 +35,9 @@ export function textGraph(w: Weights, config: UnetConfig, context: Tensor): Reco
   return Object.fromEntries(textProjections(w, config, context));
 }
 
-/** Everything that depends on the timesteps alone, a row a step. */
-export function timeGraph(w: Weights, sinusoids: Tensor): { times: Tensor } {
-  return { times: cast(timeProjections(w, sinusoids), "f32") };
+/** Everything that depends on the timesteps (and the class, see `timeProjections`) alone, a row a step. */
+export function timeGraph(w: Weights, sinusoids: Tensor, label?: Tensor): { times: Tensor } {
+  return { times: cast(timeProjections(w, sinusoids, label), "f32") };
 }
 
 export interface StepSizes {
@@ -37,16 +47,22 @@ export interface StepSizes {
   readonly repeats: number;
   readonly dtype: DType;
   /** Whether the sampler draws noise in its steps (`sampler.draws > 0`). */
-  readonly noise?: boolean;
+  readonly noise?: boolean | undefined;
+  /** Guidance is a stage of its own that rescales; only with `repeats` 2. */
+  readonly rescale?: boolean | undefined;
   /** Shapes of the graphs above. */
   readonly text: Readonly<Record<string, Tensor>>;
   readonly times: Tensor;
+  /** Channels that the UNet takes beside the latents: mask, depth or a small picture. */
+  readonly beside?: number | undefined;
 }
 
 /**
  * state -> the state after one evaluation. Inputs: `state` [7, B, h, w, C] f32 (see sampler-step.wgsl),
- * `step` [1] i32, `table` [evaluations, 16] f32, `times`, the text's keys and values by path, and with `noise`
- * also `noise` [B, h, w, C] f32.
+ * `step` [1] i32, `table` [evaluations, 16] f32, `times`, the text's keys and values by path; `noise`
+ * [B, h, w, C] f32 where the sampler draws any, `guidance` [evaluations, 8] f32 (`guidanceTable`) where guidance
+ * is rescaled, and where the UNet takes more than latents, `beside` [repeats·B, h, w, channels], which stays the
+ * same in all steps.
  */
 export function stepGraph(w: Weights, config: UnetConfig, sizes: StepSizes): { next: Tensor } {
   const { batch, height, width, channels } = sizes.latents;
@@ -62,9 +78,21 @@ export function stepGraph(w: Weights, config: UnetConfig, sizes: StepSizes): { n
   const inShape = [sizes.repeats * batch, height, width, channels];
   const x = custom(modelInput, params, { state, table, step }, inShape, sizes.dtype);
   const condition = { times: embedding(step, times), text: (path: string) => text.get(path)! };
-  const m = unet(w, config, x, condition);
+  const m = unet(w, config, withBeside(x, sizes), condition);
   const noise = sizes.noise && { noise: input("noise", shape.slice(1), "f32") };
-  return { next: custom(samplerStep, params, { state, m, table, step, ...noise }, shape, "f32") };
+  if (!sizes.rescale) {
+    return { next: custom(samplerStep, params, { state, m, table, step, ...noise }, shape, "f32") };
+  }
+  const scales = input("guidance", [sizes.evaluations, GUIDANCE_COLUMNS], "f32");
+  const guided = guide(m, { state, step, table: scales, rescale: true });
+  const operands = { state, m: guided, table, step, ...noise };
+  return { next: custom(samplerStep, { ...params, repeats: 1 }, operands, shape, "f32") };
+}
+
+/** The UNet's input: the latents first, unscaled channels after them. */
+function withBeside(x: Tensor, { beside, dtype }: StepSizes): Tensor {
+  if (!beside) return x;
+  return concat([x, input("beside", x.shape.with(-1, beside), dtype)], -1);
 }
 
 /** The sampler's rows as sampler-step.wgsl reads them. */
@@ -115,7 +143,7 @@ export function noisedState(
 /** Draws the noise of a step for all pictures at once, as diffusers does with one generator: [B, h, w, C]. */
 export type NoiseSource = () => Float32Array;
 
-export function noiseSource(generator: TorchGenerator, shape: LatentShape): NoiseSource {
+export function noiseSource(generator: Generator, shape: LatentShape): NoiseSource {
   const { batch, height, width, channels } = shape;
   return () => channelsLast(generator.randn(batch * channels * height * width), shape);
 }

@@ -4,6 +4,7 @@ import { DiffusionError, type ErrorCode } from "../engine/errors.ts";
 import { missing } from "../engine/platform/file.node.ts";
 import { readJson } from "../engine/platform/text-file.node.ts";
 import type { ByteSource, StoredTensor } from "../engine/safetensors.ts";
+import { configFile } from "./config/fields.ts";
 import {
   checkTogether,
   type ModelIndex,
@@ -17,6 +18,13 @@ import {
   type VaeConfig,
   vaeConfig,
 } from "./config.ts";
+import {
+  type DptConfig,
+  type DptProcessor,
+  dptConfig,
+  dptProcessor,
+  expectedDepth,
+} from "./depth/index.ts";
 import { type Detected, kindOf, type PredictionType } from "./detect.ts";
 import { checkWeights, expectedText, expectedUnet, expectedVae } from "./expected.ts";
 import { canonicalNames, type WeightPart } from "./names.ts";
@@ -34,6 +42,10 @@ export interface WeightComponent<Config> {
   tensors(): Promise<ReadonlyMap<string, StoredTensor>>;
 }
 
+export interface DepthComponent extends WeightComponent<DptConfig> {
+  readonly processor: DptProcessor;
+}
+
 /** A model's files, opened: a diffusers folder, or a single file that is seen as one. */
 export interface ModelFolder extends AsyncDisposable {
   readonly path: string;
@@ -45,6 +57,10 @@ export interface ModelFolder extends AsyncDisposable {
   readonly vae: WeightComponent<VaeConfig>;
   readonly scheduler: SchedulerConfig;
   readonly tokenizer: TokenizerFiles;
+  /** The x4 upscaler's low_res_scheduler/scheduler_config.json. */
+  readonly lowResScheduler?: Readonly<Record<string, unknown>> | undefined;
+  /** A depth checkpoint's estimator, if the folder has one. */
+  readonly depthEstimator?: DepthComponent | undefined;
   /** What the model is, and who says so. */
   readonly detected: Detected;
   /**
@@ -100,8 +116,36 @@ export async function openFolder(path: string, options: FolderOptions = {}): Pro
     },
     warnings: [],
     tokenizer: await readTokenizer(join(path, "tokenizer")),
+    lowResScheduler: await readLowRes(path),
+    depthEstimator: await readDepthEstimator(path, index, weights),
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+async function readLowRes(path: string): Promise<ModelFolder["lowResScheduler"]> {
+  const name = join("low_res_scheduler", "scheduler_config.json");
+  const json = await readJson(join(path, name), "SCHEDULER");
+  return json === undefined ? undefined : configFile(json, name, "SCHEDULER").values;
+}
+
+async function readDepthEstimator(
+  path: string,
+  { components }: ModelIndex,
+  weights: ReturnType<typeof weightOpener>["weights"],
+): Promise<DepthComponent | undefined> {
+  if (!components.has("depth_estimator")) return undefined;
+  const config = dptConfig(
+    await requireJson(join(path, "depth_estimator", "config.json"), "CONFIG"),
+  );
+  const processor = await readJson(
+    join(path, "feature_extractor", "preprocessor_config.json"),
+    "CONFIG",
+  );
+  return {
+    config,
+    processor: dptProcessor(processor ?? {}),
+    tensors: weights("depth_estimator", expectedDepth(config)),
   };
 }
 
@@ -130,10 +174,13 @@ async function requireJson(path: string, code: ErrorCode): Promise<unknown> {
   });
 }
 
-const STEMS: Readonly<Record<WeightPart, string>> = {
+type FolderPart = WeightPart | "depth_estimator";
+
+const STEMS: Readonly<Record<FolderPart, string>> = {
   text_encoder: "model",
   unet: "diffusion_pytorch_model",
   vae: "diffusion_pytorch_model",
+  depth_estimator: "model",
 };
 
 type Expected = ReturnType<typeof expectedText>;
@@ -143,18 +190,18 @@ type Tensors = ReadonlyMap<string, StoredTensor>;
 /** Opens parts on demand, each once, and closes all that was opened. */
 function weightOpener(path: string, variant: string | undefined) {
   const sources: ByteSource[] = [];
-  const parts = new Map<WeightPart, Promise<Tensors>>();
+  const parts = new Map<FolderPart, Promise<Tensors>>();
   let closed = false;
-  const open = async (part: WeightPart, expected: Expected) => {
+  const open = async (part: FolderPart, expected: Expected) => {
     if (closed) throw new DiffusionError("DISPOSED", `${path} was closed`);
     const keep = (source: ByteSource) => void sources.push(source);
     const stored = await openWeights(join(path, part), STEMS[part], variant, keep);
-    const tensors = canonicalNames(part, stored);
+    const tensors = part === "depth_estimator" ? stored : canonicalNames(part, stored);
     checkWeights(part, expected, tensors);
     return tensors;
   };
   return {
-    weights: (part: WeightPart, expected: Expected) => () => {
+    weights: (part: FolderPart, expected: Expected) => () => {
       const tensors = parts.get(part) ?? open(part, expected);
       parts.set(part, tensors);
       return tensors;

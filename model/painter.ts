@@ -2,17 +2,19 @@
 import {
   cast,
   compile,
+  concat,
   type Device,
   type DType,
   expand,
   input,
   type Plan,
   reshape,
+  slice,
   type Tensor,
   type WeightCache,
 } from "../engine/index.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { textEncoder } from "./clip.ts";
+import { conditionText, joinChunks, textEncoder } from "./clip.ts";
 import { decodeGraph, type VaeOptions } from "./decode.ts";
 import { type LatentShape, stepGraph, textGraph, timeGraph } from "./denoise.ts";
 
@@ -34,6 +36,25 @@ export interface RunSizes {
   /** Whether the steps draw noise. */
   readonly noise: boolean;
   readonly tokens: number;
+  /** Layers of the text encoder that are left out (default 0). */
+  readonly clipSkip?: number;
+  /** Prompts of several chunks, or with weights; absent: one chunk for each half, as it stands. */
+  readonly chunks?: ChunkSizes | undefined;
+  /** Channels beside the latents (default 0). */
+  readonly beside?: number;
+  /** Guidance is rescaled. */
+  readonly rescale?: boolean;
+}
+
+/** How the rows of `ids` make up encodings (see prompt/plan.ts). */
+export interface ChunkSizes {
+  /** Of each encoding. */
+  readonly chunks: number;
+  readonly encodings: number;
+  /** Whether the words are weighted: `weights` and `shares` are inputs then. */
+  readonly weighted: boolean;
+  /** The encoding of each half. */
+  readonly halves: readonly number[];
 }
 
 export interface Plans {
@@ -54,7 +75,7 @@ export async function compilePlans(
   decoder?: Plan,
 ): Promise<Plans> {
   const { device, weights, dtype, signal } = setting;
-  const { latents, evaluations, repeats, noise, tokens } = sizes;
+  const { latents, evaluations, repeats, noise, beside, rescale } = sizes;
   const made: Plan[] = [];
   const keep = (plan: Plan): Plan => {
     made.push(plan);
@@ -64,13 +85,13 @@ export async function compilePlans(
     for (const plan of made) await plan.destroy();
   };
   try {
-    const ids = input("ids", [repeats, tokens], "i32");
-    const context = perPicture(textEncoder(text.weights, text.config, ids, dtype), latents.batch);
+    const context = perPicture(contextOf(text, sizes, dtype), latents.batch);
     const promptOutputs = textGraph(unet.weights, unet.config, context);
     const prompt = keep(await compile(device, promptOutputs, { label: "prompt", weights, signal }));
 
     const sinusoids = input("sinusoids", [evaluations, unet.config.blockOutChannels[0]!], "f32");
-    const timeOutputs = timeGraph(unet.weights, cast(sinusoids, dtype));
+    const label = unet.config.numClassEmbeds === null ? undefined : input("label", [1], "i32");
+    const timeOutputs = timeGraph(unet.weights, cast(sinusoids, dtype), label);
     const times = keep(await compile(device, timeOutputs, { label: "times", weights, signal }));
 
     const stepSizes = {
@@ -81,6 +102,8 @@ export async function compilePlans(
       dtype,
       text: promptOutputs,
       times: timeOutputs.times,
+      beside,
+      rescale,
     };
     const bind = {
       ...(decoder ? { state: decoder.buffer("state") } : {}),
@@ -111,6 +134,29 @@ export function compileDecoder(
 ): Promise<Plan> {
   const graph = decodeGraph(vae.weights, vae.config, latents, dtype, options);
   return compile(device, { ...graph }, { label: "decode", weights, signal });
+}
+
+/** The text as the UNet sees it: [halves, N, C]. */
+function contextOf({ weights, config }: Checkpoint["text"], sizes: RunSizes, dtype: DType): Tensor {
+  const { repeats, tokens, chunks: parts, clipSkip: skip } = sizes;
+  const count = parts ? parts.encodings * parts.chunks : repeats;
+  const ids = input("ids", [count, tokens], "i32");
+  const hidden = textEncoder(weights, config, ids, dtype, { skip });
+  if (!parts) return hidden;
+  const encodings = parts.weighted
+    ? conditionText(
+        hidden,
+        input("weights", [count, tokens], "f32"),
+        input("shares", [count, count], "f32"),
+        parts.chunks,
+      )
+    : joinChunks(hidden, parts.chunks);
+  const inOrder = parts.halves.every((row, i) => row === i);
+  if (inOrder && parts.halves.length === parts.encodings) return encodings;
+  return concat(
+    parts.halves.map((row) => slice(encodings, 0, row, row + 1)),
+    0,
+  );
 }
 
 /** [halves, N, C] -> [halves · batch, N, C]: every picture of a half sees the same prompt. */

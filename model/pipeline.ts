@@ -2,21 +2,27 @@
 import { openModel } from "#open";
 import { DiffusionError, type ErrorCode } from "../engine/errors.ts";
 import { type Device, type DType, openDevice, type Plan, WeightCache } from "../engine/index.ts";
-import { createTorchGenerator } from "../engine/random.ts";
+import { createGenerator } from "../engine/random.ts";
 import { createSampler, type Sampler, SamplerError } from "../sampler/index.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
-import {
-  coefficientTable,
-  initialState,
-  type LatentShape,
-  type NoiseSource,
-  noiseSource,
-} from "./denoise.ts";
+import { checkSkip } from "./clip.ts";
+import { coefficientTable, initialState, type LatentShape, noiseSource } from "./denoise.ts";
+import { compileFitting } from "./fit.ts";
+import { guidanceTable } from "./guidance-table.ts";
+import { unknownWordsWarning } from "./known-words.ts";
 import { runSteps } from "./loop.ts";
-import type { OpenOptions } from "./open-options.ts";
-import { compileDecoder, compilePlans, type Plans, type RunSizes } from "./painter.ts";
+import {
+  type ChunkSizes,
+  compileDecoder,
+  compilePlans,
+  type Plans,
+  type RunSizes,
+  type Setting,
+} from "./painter.ts";
 import type { Picture } from "./picture.ts";
 import { doubtOfPrediction } from "./probe.ts";
+import { fixedHalves } from "./prompt/fixed.ts";
+import { type PromptPlan, planPrompt } from "./prompt/plan.ts";
 import { readLatents, readPicture } from "./read-back.ts";
 import {
   type GenerateRequest,
@@ -27,6 +33,12 @@ import {
   type ResolvedRequest,
   validateRequest,
 } from "./request.ts";
+import { depthChannel } from "./tasks/depth-channel.ts";
+import { pictureEncoder } from "./tasks/encode-pictures.ts";
+import { noising } from "./tasks/noise-level.ts";
+import { marked, pictureOf } from "./tasks/picture.ts";
+import { besideOf, type Run, type Start, startOf } from "./tasks/start.ts";
+import { type Task, taskOf } from "./tasks/task.ts";
 import { timestepEmbedding } from "./unet.ts";
 
 /** Plans for one set of sizes, which `key` spells out. */
@@ -35,6 +47,17 @@ interface Compiled {
   readonly plans: Plans;
   /** Absent where latents were asked for. */
   readonly decoder: Plan | undefined;
+  readonly warnings: readonly string[];
+}
+
+/** The prompts of a run, and how they make up the halves of guidance. */
+type Texts = PromptPlan & { readonly sizes: ChunkSizes };
+
+/** What plans are compiled for. */
+interface Wanted {
+  readonly sizes: RunSizes;
+  readonly decode: boolean;
+  readonly vaeTiling: boolean | undefined;
 }
 
 export class StableDiffusion implements ImagePipeline {
@@ -57,10 +80,7 @@ export class StableDiffusion implements ImagePipeline {
    * TOKENIZER, SCHEDULER, and what `openDevice` throws; with `strict`, FEATURE_MISSING, SCHEDULER or
    * WEIGHTS_MISMATCH where it would warn.
    */
-  static async fromPretrained(
-    path: string,
-    options: LoadOptions & OpenOptions = {},
-  ): Promise<StableDiffusion> {
+  static async fromPretrained(path: string, options: LoadOptions = {}): Promise<StableDiffusion> {
     options.signal?.throwIfAborted();
     const folder = await openModel(path, options);
     let device: Device | undefined;
@@ -143,32 +163,47 @@ export class StableDiffusion implements ImagePipeline {
     const clock = stopwatch();
     signal.throwIfAborted();
     const resolved = validateRequest(request, this.#defaults());
-    if (resolved.guidanceRescale !== 0) {
-      throw new DiffusionError("BAD_REQUEST", "guidanceRescale is not in this version", {
-        hint: "Leave it out.",
-      });
-    }
+    const task = taskOf(this.#checkpoint.detected.kind, request);
+    if (resolved.strength === 0) return this.#unchanged(request, resolved);
     const sampler = this.#sampler(resolved);
-    const { ids, warnings } = this.#tokenize(resolved);
+    const texts = this.#tokenize(resolved, sampler.rows.length);
     const latents = this.#latentShape(resolved);
     const sizes = {
       latents,
       evaluations: sampler.rows.length,
       repeats: repeats(resolved),
       noise: sampler.draws > 0,
-      tokens: ids.tokens,
+      tokens: texts.tokens,
+      clipSkip: resolved.clipSkip ?? 0,
+      chunks: texts.sizes,
+      beside: this.#checkpoint.unet.config.inChannels - latents.channels,
+      rescale: repeats(resolved) === 2 && resolved.guidanceRescale > 0,
     };
-    const { plans, decoder } = await this.#compile(sizes, request.output !== "latent", signal);
+    const want = { sizes, decode: request.output !== "latent", vaeTiling: resolved.vaeTiling };
+    await this.#freeOthers(want);
+    const random = createGenerator(resolved.rng ?? "torch", resolved.seed);
+    const given = { request, resolved, latents, random };
+    const start = await this.#prepare(task, given, sampler, signal);
+    if (this.#strict && start.warnings[0]) {
+      throw new DiffusionError("BAD_REQUEST", start.warnings[0]);
+    }
+    if (request.image) clock.lap("inputs");
+    const { plans, decoder, warnings } = await this.#compile(want, signal);
     clock.lap("load");
-    const noise = this.#start(plans, resolved, sampler, latents, ids.values);
+    this.#start(plans, resolved, sampler, sizes, texts, start);
     await plans.prompt.done();
     clock.lap("encode");
-    await runSteps(plans.step, sampler, { signal, onStep: request.onStep, noise });
+    await runSteps(plans.step, sampler, {
+      signal,
+      onStep: request.onStep,
+      noise: noiseSource(random, latents),
+    });
     clock.lap("steps");
     const how = `${resolved.scheduler}, ${this.dtype}`;
     const images: Picture[] = [];
     for (let i = 0; decoder && i < latents.batch; i++) {
-      images.push(await readPicture(decoder, i, latents, this.#checkpoint.factor, how));
+      const picture = await readPicture(decoder, i, latents, this.#checkpoint.factor, how);
+      images.push(resolved.watermark ? marked(picture) : picture);
       signal.throwIfAborted();
     }
     const read = decoder ? {} : { latents: await readLatents(plans.step, latents, how) };
@@ -177,43 +212,60 @@ export class StableDiffusion implements ImagePipeline {
       images,
       ...read,
       seed: resolved.seed,
-      warnings,
+      warnings: [...texts.warnings, ...start.warnings, ...warnings],
       timings: clock.times(),
       request: resolved,
       model: this.#info(),
     };
   }
 
+  /** Strength 0: the image itself, brought to size; nothing runs. */
+  #unchanged(request: GenerateRequest, resolved: ResolvedRequest) {
+    if (request.output === "latent") {
+      throw new DiffusionError("BAD_REQUEST", "strength 0 runs no step and leaves no latents");
+    }
+    const { width, height, numImages, watermark: mark, seed } = resolved;
+    const one = pictureOf(request.image!, width, height);
+    return {
+      images: Array.from({ length: numImages }, () => (mark ? marked(one) : one)),
+      ...{ seed, warnings: [], timings: {}, request: resolved, model: this.#info() },
+    };
+  }
+
   #defaults(): Parameters<typeof validateRequest>[1] {
-    const { unet, factor, scheduler } = this.#checkpoint;
+    const { unet, factor, scheduler, detected, maxNoiseLevel } = this.#checkpoint;
+    const { kind } = detected;
     const [height, width] = unet.config.sampleSize ?? [64, 64];
-    return { width: width * factor, height: height * factor, scheduler: scheduler.scheduler };
+    const size = { width: width * factor, height: height * factor };
+    return { ...size, scheduler: scheduler.scheduler, kind, factor, maxNoiseLevel };
   }
 
   #sampler(request: ResolvedRequest): Sampler {
     const { scheduler } = this.#checkpoint;
+    const { eta = 0, strength = 1 } = request;
     const swap = request.scheduler === scheduler.scheduler ? undefined : request.scheduler;
     try {
-      return createSampler(swap, scheduler.values, request.steps);
+      return createSampler(swap, scheduler.values, request.steps, { eta, strength });
     } catch (cause) {
       if (!(cause instanceof SamplerError)) throw cause;
       throw new DiffusionError("SCHEDULER", cause.message, { cause });
     }
   }
 
-  #tokenize({ prompt, negativePrompt, ...request }: ResolvedRequest) {
+  /** The prompts as the prompt plan's inputs, before any GPU work. */
+  #tokenize(request: ResolvedRequest, evaluations: number): Texts {
     const { tokenizer, text } = this.#checkpoint;
+    const { prompt, negativePrompt, steps, clipSkip, promptSyntax = "plain" } = request;
+    checkSkip(clipSkip ?? 0, text.config);
     const tokens = Math.min(tokenizer.maxLength, text.config.maxPositionEmbeddings);
-    const texts = repeats(request) === 2 ? [negativePrompt, prompt] : [prompt];
-    const encodings = texts.map((text) => tokenizer.encode(text, tokens));
-    const warnings = encodings
-      .filter(({ truncated }) => truncated)
-      .map(
-        ({ truncated }) =>
-          `the prompt is longer than ${tokens} tokens; this part of it is ignored: ${JSON.stringify(truncated)}`,
-      );
+    const guided = repeats(request) === 2;
+    const plan = planPrompt(prompt, negativePrompt, steps, tokenizer, {
+      ...{ syntax: promptSyntax, tokens, evaluations, guided },
+    });
+    const unknown = unknownWordsWarning([prompt, negativePrompt], this.#checkpoint.knownWords);
+    const warnings = unknown === undefined ? plan.warnings : [...plan.warnings, unknown];
     if (this.#strict && warnings[0]) throw new DiffusionError("BAD_REQUEST", warnings[0]);
-    return { ids: { tokens, values: encodings.flatMap(({ ids }) => [...ids]) }, warnings };
+    return { ...plan, warnings, sizes: fixedHalves(plan) };
   }
 
   #latentShape({ numImages, width, height }: ResolvedRequest): LatentShape {
@@ -226,19 +278,56 @@ export class StableDiffusion implements ImagePipeline {
     };
   }
 
-  /** The plans for these sizes; those of other sizes are freed first. */
-  async #compile(sizes: RunSizes, decode: boolean, signal: AbortSignal): Promise<Compiled> {
-    const key = JSON.stringify({ sizes, decode });
-    if (this.#compiled?.key === key) return this.#compiled;
-    await this.#freePlans();
-    const setting = { device: this.#device, weights: this.#weights, dtype: this.dtype, signal };
+  /** What runs before the loop, on plans of its own that are freed again: the picture that a run starts from. */
+  async #prepare(
+    task: Task,
+    given: Pick<Run, "request" | "resolved" | "latents" | "random">,
+    { initNoiseSigma, start }: Sampler,
+    signal: AbortSignal,
+  ): Promise<Start> {
+    const checkpoint = this.#checkpoint;
+    const { request, resolved, latents } = given;
+    const setting = this.#setting(signal);
+    await using encoder = pictureEncoder(setting, checkpoint, latents, resolved.vaeTiling);
+    return await startOf(task, {
+      ...given,
+      initNoiseSigma,
+      start,
+      encode: encoder.encode,
+      depth: (map) =>
+        depthChannel(setting, checkpoint.estimator, request.image!, map, [
+          latents.height,
+          latents.width,
+        ]),
+      noising: (level) => noising(checkpoint.lowResScheduler, level),
+    });
+  }
+
+  #setting(signal: AbortSignal): Setting {
+    return { device: this.#device, weights: this.#weights, dtype: this.dtype, signal };
+  }
+
+  /** Plans of other sizes are freed before anything else is made. */
+  async #freeOthers(want: Wanted): Promise<void> {
+    if (this.#compiled?.key !== JSON.stringify(want)) await this.#freePlans();
+  }
+
+  async #compile(want: Wanted, signal: AbortSignal): Promise<Compiled> {
+    if (this.#compiled) return this.#compiled;
+    const { sizes, decode, vaeTiling } = want;
+    const setting = this.#setting(signal);
     // The decoder first: its buffers are the largest, and what it cannot do is said before the work.
-    const decoder = decode
-      ? await compileDecoder(setting, this.#checkpoint, sizes.latents)
+    const fitted = decode
+      ? await compileFitting(
+          (vae) => compileDecoder(setting, this.#checkpoint, sizes.latents, vae),
+          { vaeTiling },
+        )
       : undefined;
+    const decoder = fitted?.plan;
     try {
       const plans = await compilePlans(setting, this.#checkpoint, sizes, decoder);
-      this.#compiled = { key, plans, decoder };
+      const warnings = fitted?.warning === undefined ? [] : [fitted.warning];
+      this.#compiled = { key: JSON.stringify(want), plans, decoder, warnings };
       return this.#compiled;
     } catch (error) {
       await decoder?.destroy();
@@ -253,20 +342,21 @@ export class StableDiffusion implements ImagePipeline {
     await decoder?.destroy();
   }
 
-  /** Writes all that a run starts from, submits what precedes the loop, and leaves the noise of its steps. */
+  /** Writes all that a run starts from, and submits what precedes the loop. */
   #start(
     plans: Plans,
     request: ResolvedRequest,
     sampler: Sampler,
-    latents: LatentShape,
-    ids: number[],
-  ): NoiseSource {
-    const generator = createTorchGenerator(request.seed);
-    const noise = generator.randn(
-      latents.batch * latents.channels * latents.height * latents.width,
-    );
+    { latents, repeats, rescale }: RunSizes,
+    texts: Texts,
+    start: Start,
+  ): void {
     const { config } = this.#checkpoint.unet;
-    plans.prompt.write("ids", ids);
+    plans.prompt.write("ids", texts.ids);
+    if (texts.shares) {
+      plans.prompt.write("weights", texts.weights);
+      plans.prompt.write("shares", texts.shares);
+    }
     plans.times.write(
       "sinusoids",
       timestepEmbedding(
@@ -274,11 +364,13 @@ export class StableDiffusion implements ImagePipeline {
         config,
       ),
     );
-    plans.step.write("state", initialState(noise, latents, sampler.initNoiseSigma));
+    if (start.label !== undefined) plans.times.write("label", [start.label]);
+    if (start.beside) plans.step.write("beside", besideOf(start.beside, latents, repeats));
+    plans.step.write("state", initialState(start.latents, latents, 1));
     plans.step.write("table", coefficientTable(sampler, request.guidanceScale));
+    if (rescale) plans.step.write("guidance", guidanceOf(request, sampler, latents));
     plans.prompt.run();
     plans.times.run();
-    return noiseSource(generator, latents);
   }
 
   #info(): ModelInfo {
@@ -309,6 +401,16 @@ export class StableDiffusion implements ImagePipeline {
 /** diffusers turns guidance on above 1. */
 function repeats({ guidanceScale }: Pick<ResolvedRequest, "guidanceScale">): 1 | 2 {
   return guidanceScale > 1 ? 2 : 1;
+}
+
+/** One scale for every evaluation. */
+function guidanceOf(
+  { guidanceScale, guidanceRescale }: ResolvedRequest,
+  { rows }: Sampler,
+  { height, width }: LatentShape,
+): Float32Array {
+  const scales = rows.map(() => guidanceScale);
+  return guidanceTable(height * width, { scales, rescale: guidanceRescale });
 }
 
 function loadWarnings(device: Device, options: LoadOptions, dtype: DType): string[] {

@@ -1,8 +1,14 @@
-/**
- * What a caller asks for and what comes back: the types of the public face, and the one place that
- * checks a request. Everything here is plain data; nothing knows a tensor or a GPU.
- */
-import { DiffusionError } from "../engine/errors.ts";
+/** What a caller asks for and what comes back: the types of the public face. Everything here is plain data. */
+import type { GeneratorKind } from "../engine/random.ts";
+import type { ModelKind } from "./detect.ts";
+import type { DepthMap } from "./image/depth.ts";
+import type { RgbImage } from "./image/image.ts";
+import type { MaskMode } from "./image/mask.ts";
+import type { PromptSyntax } from "./limits.ts";
+import type { OpenOptions } from "./open-options.ts";
+
+export { LIMITS, type PromptSyntax, SCHEDULERS } from "./limits.ts";
+export { validateRequest } from "./validate.ts";
 
 /** One finished step of the denoising loop. Times are in ms, from a clock that never jumps. */
 export interface StepEvent {
@@ -31,17 +37,41 @@ export interface GenerateRequest {
   /** At most 4,000 characters; empty paints without a condition. */
   readonly prompt: string;
   readonly negativePrompt?: string | undefined;
-  /** 1..1000 (default 50). */
+  /** 1..1000 (default 50; upscaling 75). */
   readonly steps?: number | undefined;
-  /** 0..100 (default 7.5); 1 or less turns classifier-free guidance off. */
+  /** 0..100 (default 7.5; upscaling 9); 1 or less turns classifier-free guidance off. */
   readonly guidanceScale?: number | undefined;
   /** 0..1 (default 0): Lin et al. 2023, section 3.4. */
   readonly guidanceRescale?: number | undefined;
-  /** `ddim`, `pndm`, `euler`; by default the checkpoint's own. */
+  /** What to start from (image-to-image), to repaint, to take depth from, or to enlarge: the checkpoint says which. */
+  readonly image?: RgbImage | undefined;
+  /** 0..1: how far from `image` to go (default 0.8; inpainting 1). 0 gives the image back. */
+  readonly strength?: number | undefined;
+  /** What of `image` is repainted (inpainting). */
+  readonly mask?: RgbImage | undefined;
+  /** `white` (default): the mask's white is repainted. `alpha`: what is transparent in it. */
+  readonly maskMode?: MaskMode | undefined;
+  /** Relative depth, near is large, in any scale; without it a depth checkpoint estimates the image's own. */
+  readonly depth?: DepthMap | undefined;
+  /** 0..350 (default 20): how much noise the x4 upscaler puts on `image`. */
+  readonly noiseLevel?: number | undefined;
+  /** 0..1 (default 0): noise in each step of `ddim` and `tcd`. */
+  readonly eta?: number | undefined;
+  /** Whose noise a seed gives: `torch` (default), `cuda` or `numpy`. */
+  readonly rng?: GeneratorKind | undefined;
+  /** 0..24 (default 0): so many layers of the text encoder are left out at its end. */
+  readonly clipSkip?: number | undefined;
+  /** `a1111`: weights in brackets, prompts of any length, as in AUTOMATIC1111's web UI. Default `plain`. */
+  readonly promptSyntax?: PromptSyntax | undefined;
+  /** Encodes and decodes in tiles: less memory, and a picture that is near the same. */
+  readonly vaeTiling?: boolean | undefined;
+  /** Writes the invisible watermark of the original scripts into pictures of 65,536 pixels or more. */
+  readonly watermark?: boolean | undefined;
+  /** One of `SCHEDULERS`; by default the checkpoint's own. */
   readonly scheduler?: string | undefined;
   /** 0..2^53-1; -1 or absent: a random one, which the result names. */
   readonly seed?: number | undefined;
-  /** Pixels, a multiple of 8 in 64..2048; by default what the checkpoint was trained for. */
+  /** Pixels, a multiple of 8 in 64..2048; by default what the checkpoint was trained for, or the image's size. */
   readonly width?: number | undefined;
   readonly height?: number | undefined;
   /** 1..16 pictures from one stream of noise, as diffusers' `num_images_per_prompt`. */
@@ -52,7 +82,10 @@ export interface GenerateRequest {
   readonly onStep?: ((event: StepEvent) => void) | undefined;
 }
 
-/** A request with everything filled in: it says the picture, so it can be printed and repeated. */
+/**
+ * A request with everything filled in: it says the picture, so it can be printed and repeated (with the
+ * pictures that it was given). What stands last is there where it matters.
+ */
 export interface ResolvedRequest {
   readonly prompt: string;
   readonly negativePrompt: string;
@@ -64,6 +97,15 @@ export interface ResolvedRequest {
   readonly width: number;
   readonly height: number;
   readonly numImages: number;
+  readonly strength?: number;
+  readonly maskMode?: MaskMode;
+  readonly noiseLevel?: number;
+  readonly eta?: number;
+  readonly rng?: GeneratorKind;
+  readonly clipSkip?: number;
+  readonly promptSyntax?: PromptSyntax;
+  readonly vaeTiling?: boolean;
+  readonly watermark?: boolean;
 }
 
 /** What a checkpoint fills in, and what it knows. */
@@ -76,7 +118,15 @@ export interface RequestDefaults {
   readonly schedulers?: readonly string[];
   readonly steps?: number;
   readonly guidanceScale?: number;
+  /** Absent while the checkpoint is not read: then only what no checkpoint takes is refused. */
+  readonly kind?: ModelKind;
+  /** Picture pixels to a side of a latent pixel (default 8). */
+  readonly factor?: number;
+  /** The x4 upscaler's largest noise level (default 350). */
+  readonly maxNoiseLevel?: number;
 }
+
+export type { DepthMap, RgbImage };
 
 /** A picture: RGBA, 8 bits each, rows from the top. */
 export interface RgbaImage {
@@ -110,7 +160,7 @@ export interface GenerateResult {
   readonly model: ModelInfo;
 }
 
-export interface LoadOptions {
+export interface LoadOptions extends OpenOptions {
   readonly device?: unknown;
   /** How weights and activations are stored; sums are always f32. */
   readonly dtype?: "f16" | "f32" | undefined;
@@ -129,122 +179,3 @@ export interface ImagePipeline extends AsyncDisposable {
 
 /** `StableDiffusion.fromPretrained`, as a value that can be handed on. */
 export type LoadPipeline = (directory: string, options?: LoadOptions) => Promise<ImagePipeline>;
-
-/** The bounds of a request. */
-export const LIMITS = {
-  promptLength: 4000,
-  steps: { min: 1, max: 1000 },
-  guidanceScale: { min: 0, max: 100 },
-  guidanceRescale: { min: 0, max: 1 },
-  size: { min: 64, max: 2048, multiple: 8 },
-  numImages: { min: 1, max: 16 },
-} as const;
-
-/** The samplers of this version, by the names that `scheduler` takes. */
-export const SCHEDULERS: readonly string[] = ["ddim", "pndm", "euler"];
-
-/**
- * Checks a request and fills it in from `defaults`. Nothing is clamped or rounded: a picture of
- * another size than asked for would be a silent surprise.
- * Throws `BAD_REQUEST` naming the option, what was found, and what is allowed.
- */
-export function validateRequest(
-  request: GenerateRequest,
-  defaults: RequestDefaults,
-): ResolvedRequest {
-  return {
-    prompt: text("prompt", request.prompt),
-    negativePrompt: text("negativePrompt", request.negativePrompt ?? ""),
-    steps: integer("steps", request.steps ?? defaults.steps ?? 50, LIMITS.steps),
-    guidanceScale: real(
-      "guidanceScale",
-      request.guidanceScale ?? defaults.guidanceScale ?? 7.5,
-      LIMITS.guidanceScale,
-    ),
-    guidanceRescale: real("guidanceRescale", request.guidanceRescale ?? 0, LIMITS.guidanceRescale),
-    scheduler: schedulerName(
-      request.scheduler ?? defaults.scheduler,
-      defaults.schedulers ?? SCHEDULERS,
-    ),
-    seed: seedOf(request.seed),
-    width: side("width", request.width ?? defaults.width),
-    height: side("height", request.height ?? defaults.height),
-    numImages: integer("numImages", request.numImages ?? 1, LIMITS.numImages),
-  };
-}
-
-function text(name: string, value: unknown): string {
-  if (typeof value !== "string") throw bad(`${name} must be a string (got ${show(value)})`);
-  // Code points, not UTF-16 units: an emoji is one character to its writer.
-  const length = value.length <= LIMITS.promptLength ? value.length : [...value].length;
-  if (length <= LIMITS.promptLength) return value;
-  throw bad(
-    `${name} must be at most ${LIMITS.promptLength} characters (got ${length})`,
-    "The text encoder reads 77 tokens, about 50 words; the rest would be cut.",
-  );
-}
-
-interface Range {
-  readonly min: number;
-  readonly max: number;
-}
-
-function integer(name: string, value: unknown, { min, max }: Range): number {
-  if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max)
-    return value as number;
-  throw bad(`${name} must be a whole number between ${min} and ${max} (got ${show(value)})`);
-}
-
-function real(name: string, value: unknown, { min, max }: Range): number {
-  if (typeof value === "number" && value >= min && value <= max) return value;
-  throw bad(`${name} must be a number between ${min} and ${max} (got ${show(value)})`);
-}
-
-function side(name: string, value: unknown): number {
-  const { min, max, multiple } = LIMITS.size;
-  const number = typeof value === "number" ? value : Number.NaN;
-  if (number >= min && number <= max && number % multiple === 0) return number;
-  const nearest = Math.min(max, Math.max(min, Math.round(number / multiple) * multiple));
-  const advice = Number.isNaN(nearest) ? "" : `; nearest: ${nearest}`;
-  throw bad(
-    `${name} must be a multiple of ${multiple} between ${min} and ${max} (got ${show(value)})${advice}`,
-  );
-}
-
-function seedOf(value: unknown): number {
-  if (value === undefined || value === -1)
-    return crypto.getRandomValues(new Uint32Array(1))[0] as number;
-  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
-  throw bad(
-    `seed must be a whole number between 0 and ${Number.MAX_SAFE_INTEGER}, or -1 for a random one (got ${show(value)})`,
-  );
-}
-
-/** The class names that diffusers users know, beside our own names. */
-const SCHEDULER_ALIASES: Readonly<Record<string, string>> = {
-  ddimscheduler: "ddim",
-  pndmscheduler: "pndm",
-  plms: "pndm",
-  eulerdiscretescheduler: "euler",
-};
-
-function schedulerName(value: unknown, known: readonly string[]): string {
-  if (typeof value === "string") {
-    const key = value.toLowerCase();
-    const name = Object.hasOwn(SCHEDULER_ALIASES, key) ? SCHEDULER_ALIASES[key] : key;
-    if (name !== undefined && known.includes(name)) return name;
-  }
-  throw bad(`scheduler must be one of ${known.join(", ")} (got ${show(value)})`);
-}
-
-/** A value as a message shows it. Objects are named by their kind: their own toString may be anything. */
-function show(value: unknown): string {
-  const object = typeof value === "object" && value !== null;
-  const plain = object ? (Array.isArray(value) ? "a list" : "an object") : String(value);
-  const shown = typeof value === "string" ? JSON.stringify(value) : plain;
-  return shown.length > 40 ? `${shown.slice(0, 37)}...` : shown;
-}
-
-function bad(message: string, hint?: string): DiffusionError {
-  return new DiffusionError("BAD_REQUEST", message, hint === undefined ? {} : { hint });
-}

@@ -1,5 +1,16 @@
 /** UNet2DConditionModel: the denoiser of Stable Diffusion (Rombach et al. 2022). */
-import { add, concat, mul, reshape, silu, slice, sub, type Tensor } from "../engine/index.ts";
+import {
+  add,
+  cast,
+  concat,
+  embedding,
+  mul,
+  reshape,
+  silu,
+  slice,
+  sub,
+  type Tensor,
+} from "../engine/index.ts";
 import { layer, type Weights } from "../engine/parameters.ts";
 import type { UnetConfig } from "./config.ts";
 import {
@@ -147,16 +158,26 @@ function seesText(config: UnetConfig, level: Level, name: string): boolean {
 }
 
 /**
- * Timesteps to what the resnets add, for all steps of a run at once: the MLP of the time embedding, then
- * each resnet's projection, side by side in the order of `resnets`. sinusoids [S, C] -> [S, Σ C'].
+ * Timesteps to what the resnets add, for all steps of a run at once: the MLP of the time embedding, the class
+ * beside it where the model has classes, then each resnet's projection, side by side in the order of `resnets`.
+ * sinusoids [S, C], label [1] i32 (the x4 upscaler's noise level) -> [S, Σ C'].
  */
-export const timeProjections = layer((w, sinusoids: Tensor): Tensor => {
-  const embedded = silu(timeEmbedding(w.at("time_embedding"), sinusoids));
+export const timeProjections = layer((w, sinusoids: Tensor, label?: Tensor): Tensor => {
+  const time = timeEmbedding(w.at("time_embedding"), sinusoids);
+  const embedded = silu(
+    label ? add(time, classEmbedding(w.at("class_embedding"), label, time)) : time,
+  );
   return concat(
     resnets(w).map((block) => dense(block.at("time_emb_proj"), embedded)),
     -1,
   );
 });
+
+/** nn.Embedding of a class. label [1] i32 -> [1, C] in the dtype of `like`. */
+export const classEmbedding = layer(
+  (w, label: Tensor, like: Tensor): Tensor =>
+    cast(embedding(label, w.tensor("weight")), like.dtype),
+);
 
 /** TimestepEmbedding: two dense layers. sinusoids [S, C] -> [S, 4C]. */
 export const timeEmbedding = layer(

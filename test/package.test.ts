@@ -79,8 +79,7 @@ describe("the README", () => {
       ["--import", tsx, "tools/cli/main.ts", "generate", "--help"],
       { cwd: root },
     );
-    const section =
-      /## Options of `generate`\n([\s\S]*?)\nOptions of later/.exec(readme)?.[1] ?? "";
+    const section = /## Options of `generate`\n\n([\s\S]*?)\n\n/.exec(readme)?.[1] ?? "";
     const told = [...section.matchAll(/`(?:-\w, )?(--[a-z-]+)/g)].map(([, name]) => name);
     const there = [...stdout.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, name]) => name);
     assert.deepEqual(new Set(told), new Set(there.filter((name) => name !== "--help")));

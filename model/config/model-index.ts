@@ -1,10 +1,12 @@
 /** model_index.json: the pipeline's class, and the class of each of its parts. */
-import { type ConfigFile, choiceOf, configFault, configFile } from "./fields.ts";
+import { type ConfigFile, choiceOf, configFault, configFile, countOf } from "./fields.ts";
 
 export interface ModelIndex {
   readonly className: PipelineClass;
   /** Class name by part ("unet": "UNet2DConditionModel"); parts that are null are left out. */
   readonly components: ReadonlyMap<string, string>;
+  /** The x4 upscaler's largest noise level. */
+  readonly maxNoiseLevel: number;
 }
 
 /** The pipelines of the Stable Diffusion 2 family that share its parts. */
@@ -35,7 +37,7 @@ export function modelIndex(json: unknown, name = "model_index.json"): ModelIndex
     if (typeof found === "string") components.set(part, found);
   }
   for (const [part, classes] of Object.entries(PARTS)) checkPart(file, components, part, classes);
-  return { className, components };
+  return { className, components, maxNoiseLevel: countOf(file, "max_noise_level", 350, 0) };
 }
 
 function checkPart(

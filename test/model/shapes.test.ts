@@ -50,7 +50,7 @@ describe("the checkpoint that ships", () => {
   for (const [seed, scene] of HELD_OUT.entries()) {
     it(`paints ${scene.prompt}`, async () => {
       const { prompt, objects, relation } = scene;
-      const request = { prompt, seed, steps: 25, guidanceScale: 4, scheduler: "ddim" };
+      const request = { prompt, seed, steps: 25, guidanceScale: 7.5, scheduler: "ddim" };
       const { images } = await pipeline.generate(request);
       const found = await judge(device, images[0]!);
       const there = [...found].filter(([, { there }]) => there).map(([colour]) => colour);

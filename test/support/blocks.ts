@@ -1,5 +1,5 @@
 /** Our function for each class of module of diffusers and transformers, called with PyTorch's arguments. */
-import { type DType, silu, type Tensor, tensor } from "../../engine/index.ts";
+import { type DType, silu, slice, type Tensor, tensor } from "../../engine/index.ts";
 import { Weights } from "../../engine/parameters.ts";
 import { causalAttention, embed, mlp, textEncoder, textLayer } from "../../model/clip.ts";
 import type { ModelFolder } from "../../model/folder.node.ts";
@@ -54,7 +54,7 @@ export function buildBlock(
   const root = parts.weights[entry.component];
   const read = (name: string) => {
     const { data, shape } = channelsLast(golden(entry.file, name));
-    return tensor(data, shape, name.endsWith("input_ids") ? "i32" : dtype);
+    return tensor(data, shape, /(input_ids|class_labels)$/.test(name) ? "i32" : dtype);
   };
   const result = BLOCKS[entry.class]!({
     ...parts,
@@ -116,7 +116,8 @@ function upBlock(call: Call): Tensor {
 function wholeUnet({ w, entry, folder, x, dtype }: Call): Tensor {
   const { config } = folder.unet;
   const sinusoids = unet.timestepEmbedding([entry.inputs.timestep as number], config);
-  const times = unet.timeProjections(w, tensor(sinusoids, [1, sinusoids.length], dtype));
+  const label = "class_labels" in entry.inputs ? slice(x("class_labels"), 0, 0, 1) : undefined;
+  const times = unet.timeProjections(w, tensor(sinusoids, [1, sinusoids.length], dtype), label);
   const projections = unet.textProjections(w, config, x("encoder_hidden_states"));
   return unet.unet(w, config, x("sample"), { times, text: (path) => projections.get(path)! });
 }

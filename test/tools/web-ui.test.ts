@@ -36,7 +36,12 @@ describe("the web UI's parameters", () => {
       "a cat\nNegative prompt: a dog\nSteps: 20, Sampler: Euler, CFG scale: 7.5, Seed: 1, Size: 64x64, " +
         'Model hash: 0123456789, Model: "a, b", RNG: CPU, Version: wgsl-diffusion 1.2.3',
     );
-    const task = { strength: 0.75, clipSkip: 1, rng: "cuda", scheduler: "dpmpp_2m_karras" };
+    const task = {
+      strength: 0.75,
+      clipSkip: 1,
+      rng: "cuda",
+      scheduler: "dpmpp_2m_karras",
+    } as const;
     assert.equal(
       webUiParameters({ ...result, request: { ...result.request, ...task } }, "1").split("\n")[2],
       "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7.5, Seed: 1, Size: 64x64, " +

@@ -2,6 +2,8 @@
 import { Command } from "commander";
 import { DiffusionError } from "../../engine/errors.ts";
 import { writeSafetensors } from "../../engine/safetensors.ts";
+import { readDepthFile, readImageFile } from "../../model/image/read.node.ts";
+import type { OpenOptions } from "../../model/open-options.ts";
 import { encodePng } from "../../model/png.node.ts";
 import { type GenerateRequest, type GenerateResult, validateRequest } from "../../model/request.ts";
 import { KEYWORD, ownRecord, pictureTexts } from "../metadata.ts";
@@ -35,17 +37,28 @@ async function generate(options: GenerateOptions, context: CliContext): Promise<
 /** Stands in for a checkpoint that is not read yet: its ranges are those of every checkpoint. */
 const ANY_CHECKPOINT = { width: 512, height: 512, scheduler: "ddim" };
 
+/** The options that are the request's as they stand; what is absent stays absent. */
+const FIELDS = [
+  ...["negativePrompt", "steps", "guidanceScale", "guidanceRescale", "scheduler", "seed"],
+  ...["width", "height", "numImages", "strength", "maskMode", "noiseLevel", "eta", "rng"],
+  ...["clipSkip", "promptSyntax", "vaeTiling", "watermark"],
+] as readonly (keyof GenerateOptions & keyof GenerateRequest)[];
+
+/** Texts that name a choice are judged by `validateRequest`. Throws IMAGE_… for a picture that cannot be read. */
 async function requestOf(
   options: GenerateOptions,
   { readInput }: CliContext,
 ): Promise<GenerateRequest> {
-  const { negativePrompt, steps, guidanceScale, scheduler, seed } = options;
-  const { width, height, numImages } = options;
   const prompt =
     options.prompt === "-" ? (await readInput()).replace(/\r?\n$/, "") : options.prompt;
+  const given = FIELDS.filter((name) => options[name] !== undefined);
+  const { image, mask, depth } = options;
   return {
-    ...{ prompt, negativePrompt, steps, guidanceScale, scheduler, seed },
-    ...{ width, height, numImages },
+    prompt,
+    ...(Object.fromEntries(given.map((name) => [name, options[name]])) as Partial<GenerateRequest>),
+    ...(image !== undefined && { image: await readImageFile(image) }),
+    ...(mask !== undefined && { mask: await readImageFile(mask) }),
+    ...(depth !== undefined && { depth: await readDepthFile(depth) }),
   };
 }
 
@@ -76,11 +89,12 @@ async function paint(
   { load, terminal, signal }: CliContext,
 ): Promise<GenerateResult> {
   const progress = createProgress(terminal, options.quiet);
-  const { dtype, strict } = options;
+  const { dtype, strict, config } = options;
+  const prediction = options.prediction as OpenOptions["prediction"];
   try {
     const onProgress = progress.load;
     await using pipeline = await load(options.model ?? defaultModel(), {
-      ...{ dtype, strict, signal, onProgress },
+      ...{ dtype, strict, signal, onProgress, prediction, config },
     });
     const result = await pipeline.generate({
       ...request,

@@ -4,7 +4,7 @@
  */
 import { type Command, Option } from "commander";
 import { DiffusionError } from "../../engine/errors.ts";
-import { SCHEDULERS } from "../../model/request.ts";
+import { SAMPLER_NAMES } from "../../sampler/index.ts";
 
 /** `flags` and `text` as commander takes them. All values are text here: `generateOptions` reads them. */
 const OPTIONS: readonly (readonly [flags: string, text: string])[] = [
@@ -12,10 +12,28 @@ const OPTIONS: readonly (readonly [flags: string, text: string])[] = [
   ["-n, --negative-prompt <text>", "what the picture should not show"],
   ["--steps <n>", "denoising steps, 1 to 1000 (default 50)"],
   ["--guidance-scale <x>", "how strongly the prompt steers, 0 to 100 (default 7.5)"],
-  ["--scheduler <name>", `${SCHEDULERS.join(", ")} (default: the checkpoint's own)`],
+  ["--guidance-rescale <x>", "draws the spread of guided pictures back, 0 to 1 (default 0)"],
+  [
+    "--scheduler <name>",
+    `${SAMPLER_NAMES.join(", ")}; most also with _karras, _exponential or _beta (default: the checkpoint's own)`,
+  ],
   ["-s, --seed <n>", "the same seed gives the same picture; -1 is a random one (default)"],
   ["-W, --width <pixels>", "a multiple of 8, 64 to 2048 (default: the checkpoint's own)"],
   ["-H, --height <pixels>", "as --width"],
+  ["-i, --image <file>", "a picture to start from, to repaint, or to enlarge"],
+  ["--strength <x>", "how far from the picture to go, 0 to 1 (default 0.8; repainting 1)"],
+  ["--mask <file>", "what of the picture is repainted: its white"],
+  ["--mask-mode <name>", "white (default) or alpha: what is transparent in the mask is repainted"],
+  ["--depth <file>", "a depth map, near is bright (default: estimated of the picture)"],
+  ["--noise-level <n>", "noise on the picture that is enlarged, 0 to 350 (default 20)"],
+  ["--eta <x>", "noise in each step of ddim and tcd, 0 to 1 (default 0)"],
+  ["--rng <name>", "whose noise a seed gives: torch (default), cuda or numpy"],
+  ["--clip-skip <n>", "layers of the text encoder to leave out at its end (default 0)"],
+  ["--prompt-syntax <name>", "plain (default) or a1111: (emphasis:1.2) and prompts of any length"],
+  ["--prediction <kind>", "eps or v: what the UNet predicts, where the checkpoint does not say it"],
+  ["--config <dir>", "configuration files for a single file of unusual size"],
+  ["--vae-tiling", "encode and decode in tiles, which takes less memory"],
+  ["--watermark", "the invisible watermark of the original scripts"],
   ["-b, --num-images <n>", "pictures at once, 1 to 16 (default 1)"],
   ["--dtype <type>", "f16 or f32: how weights and activations are stored"],
   ["-o, --output <file>", ".png, .safetensors (the final latents) or - (default: a free out.png)"],
@@ -34,28 +52,14 @@ const ALIASES: Readonly<Record<string, string>> = {
   "--sampler": "scheduler",
   "--num-images-per-prompt": "numImages",
   "--batch-count": "numImages",
+  "--init-img": "image",
   "--type": "dtype",
   "--disable-image-metadata": "metadata",
 };
 
 /** What later versions take. The value is what the option is for. */
 const LATER: Readonly<Record<string, string>> = {
-  "--image <file>": "image-to-image",
-  "--init-img <file>": "image-to-image",
-  "--strength <x>": "image-to-image",
-  "--mask <file>": "inpainting",
-  "--depth <file>": "depth-to-image",
-  "--noise-level <n>": "upscaling",
-  "--guidance-rescale <x>": "guidance rescale",
-  "--eta <x>": "stochastic samplers",
-  "--rng <name>": "other random generators",
-  "--clip-skip <n>": "skipping text layers",
-  "--prediction <kind>": "overriding the checkpoint's prediction type",
-  "--prompt-syntax <name>": "weighted prompts",
-  "--config <dir>": "single-file checkpoints",
-  "--vae-tiling": "tiled decoding",
   "--no-matrix": "matrix kernels",
-  "--watermark": "watermarks",
 };
 
 /** Declares every option of `generate` on `command`. */
@@ -98,6 +102,21 @@ export interface GenerateOptions {
   readonly width: number | undefined;
   readonly height: number | undefined;
   readonly numImages: number | undefined;
+  readonly guidanceRescale: number | undefined;
+  readonly image: string | undefined;
+  readonly strength: number | undefined;
+  readonly mask: string | undefined;
+  readonly maskMode: string | undefined;
+  readonly depth: string | undefined;
+  readonly noiseLevel: number | undefined;
+  readonly eta: number | undefined;
+  readonly rng: string | undefined;
+  readonly clipSkip: number | undefined;
+  readonly promptSyntax: string | undefined;
+  readonly prediction: string | undefined;
+  readonly config: string | undefined;
+  readonly vaeTiling: true | undefined;
+  readonly watermark: true | undefined;
   readonly dtype: "f16" | "f32" | undefined;
   readonly output: string | undefined;
   readonly force: boolean;
@@ -124,6 +143,22 @@ export function generateOptions(
     width: number("--width", text("width")),
     height: number("--height", text("height")),
     numImages: number("--num-images", text("numImages")),
+    guidanceRescale: number("--guidance-rescale", text("guidanceRescale")),
+    image: text("image"),
+    strength: number("--strength", text("strength")),
+    mask: text("mask"),
+    maskMode: text("maskMode"),
+    depth: text("depth"),
+    noiseLevel: number("--noise-level", text("noiseLevel")),
+    eta: number("--eta", text("eta")),
+    // stable-diffusion.cpp calls PyTorch's own noise cpu.
+    rng: text("rng") === "cpu" ? "torch" : text("rng"),
+    clipSkip: number("--clip-skip", text("clipSkip")),
+    promptSyntax: text("promptSyntax"),
+    prediction: text("prediction"),
+    config: text("config"),
+    vaeTiling: values.vaeTiling === true || undefined,
+    watermark: values.watermark === true || undefined,
     dtype: dtype(text("dtype")),
     output: text("output"),
     force: values.force === true,

@@ -26,6 +26,8 @@ from faults import save_faults
 from load import FIXTURES
 from noisy import save_noisy
 from pictures import save_pictures
+from task_models import save_tasks
+from tasks import save_task_blocks, save_task_pictures
 from tiny import CONFIGS, save_all
 
 TOLERANCE = 1e-5
@@ -40,11 +42,13 @@ def main() -> None:
     quiet_libraries()
     if not check:
         save_all(FIXTURES)
+        save_tasks(FIXTURES)
         save_goldens(FIXTURES, FIXTURES)
         return
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder)
         save_all(again)
+        save_tasks(again)
         save_goldens(FIXTURES, again)
         problems = list(differences(again))
     print("\n".join(problems) or "all fixtures agree")
@@ -68,6 +72,8 @@ def save_goldens(models: Path, target: Path) -> None:
         save_pictures(models / name, target / "golden" / name)
         save_noisy(models / name, target / "golden" / name)
         save_faults(models / name, target / "golden" / name)
+    save_task_blocks(models, target / "golden" / "tasks")
+    save_task_pictures(models, target / "golden" / "tasks")
 
 
 def differences(again: Path):

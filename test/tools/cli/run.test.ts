@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { DiffusionError, type ErrorCode, EXIT_STATUS } from "../../../engine/errors.ts";
 import { openFile } from "../../../engine/platform/file.node.ts";
 import { readSafetensors } from "../../../engine/safetensors.ts";
-import { readPng } from "../../../model/png.node.ts";
+import { encodePng, readPng } from "../../../model/png.node.ts";
 import type { CliContext } from "../../../tools/cli/context.ts";
 import type { DescribeAdapters } from "../../../tools/cli/devices.ts";
 import { run } from "../../../tools/cli/program.ts";
@@ -74,6 +74,25 @@ describe("the command line", () => {
     });
     assert.deepEqual(readdirSync(folder), ["a-0001.png", "a-0002.png"]);
     assert.equal(calls.disposed, 1);
+  });
+
+  it("hands pictures and the options of the tasks on", async () => {
+    const image = { width: 64, height: 64, data: new Uint8ClampedArray(64 * 64 * 4).fill(255) };
+    writeFileSync(at("in.png"), encodePng(image, []));
+    const { status, err, calls } = await generate([
+      ...["-i", at("in.png"), "--strength", "0.5", "--eta", "0.25", "--rng", "cpu"],
+      ...["--clip-skip", "1", "--prompt-syntax", "a1111", "--guidance-rescale", "0.7"],
+      ...["--prediction", "v", "--config", "some/folder", "--vae-tiling", "--watermark"],
+    ]);
+    assert.equal(status, 0, err);
+    assert.deepEqual([calls.options?.prediction, calls.options?.config], ["v", "some/folder"]);
+    const { signal, onStep, image: given, ...request } = calls.request ?? assert.fail();
+    assert.deepEqual([given?.width, given?.height], [64, 64]);
+    assert.deepEqual(request, {
+      ...{ prompt: "a cat", steps: 3, guidanceRescale: 0.7, strength: 0.5, eta: 0.25 },
+      ...{ rng: "torch", clipSkip: 1, promptSyntax: "a1111", vaeTiling: true, watermark: true },
+      output: "image",
+    });
   });
 
   it("knows the names of stable-diffusion.cpp and diffusers", async () => {
@@ -196,14 +215,16 @@ describe("the command line", () => {
     ["NaN guidance", ["--guidance-scale", "nan"], /--guidance-scale must be a number/],
     ["negative guidance", ["--guidance-scale", "-1"], /guidanceScale must be a number between 0/],
     ["17 pictures", ["-b", "17"], /numImages must be/],
-    ["an unknown scheduler", ["--scheduler", "foo"], /one of ddim, pndm, euler \(got "foo"\)/],
+    ["an unknown scheduler", ["--scheduler", "foo"], /one of ddim, ddpm, pndm.*\(got "foo"\)/],
     ["an unknown dtype", ["--dtype", "int8"], /--dtype must be f16 or f32/],
     ["an unknown option", ["--foo"], /unknown option '--foo'/],
     ["an option without its value", ["--seed"], /argument missing/],
     ["two prompts", ["-p", "another"], /two prompts/],
     ["more words than a prompt", ["b", "c"], /too many arguments/],
-    ["an option of a later version", ["--image", "x.png"], /--image is not in this version/],
-    ["a later switch", ["--vae-tiling"], /--vae-tiling is not in this version/],
+    ["a switch of a later version", ["--no-matrix"], /--no-matrix is not in this version/],
+    ["an image that is not there", ["--image", "x.png"], /IMAGE_MISSING: x.png does not exist/],
+    ["a strength without an image", ["--strength", "0.5"], /strength goes with image/],
+    ["a random generator that is none", ["--rng", "dice"], /rng must be one of torch, cuda, numpy/],
     ["4,001 characters", ["-n", "x".repeat(4001)], /at most 4000 characters/],
     ["another kind of file", ["-o", "out.jpg"], /must end in \.png or \.safetensors/],
   ];
@@ -228,7 +249,7 @@ describe("the command line", () => {
     assert.deepEqual([help.status, help.err], [0, ""]);
     for (const option of ["--model", "--seed", "--no-metadata"])
       assert.ok(help.out.includes(option));
-    assert.ok(!help.out.includes("--vae-tiling"));
+    assert.ok(!help.out.includes("--no-matrix"));
     assert.match((await cli(["--version"])).out, /^\d+\.\d+\.\d+\n$/);
   });
 

@@ -1,0 +1,23 @@
+/** The bounds of a request, and the names that it may choose among. */
+import { SAMPLER_VARIANTS } from "../sampler/index.ts";
+
+/** The bounds of a request. */
+export const LIMITS = {
+  promptLength: 4000,
+  steps: { min: 1, max: 1000 },
+  guidanceScale: { min: 0, max: 100 },
+  guidanceRescale: { min: 0, max: 1 },
+  strength: { min: 0, max: 1 },
+  noiseLevel: { min: 0, max: 350 },
+  eta: { min: 0, max: 1 },
+  clipSkip: { min: 0, max: 24 },
+  size: { min: 64, max: 2048, multiple: 8 },
+  numImages: { min: 1, max: 16 },
+} as const;
+
+/** The names that `scheduler` takes: the solvers, and those with sigmas also with each spacing of them. */
+export const SCHEDULERS: readonly string[] = SAMPLER_VARIANTS;
+
+export const PROMPT_SYNTAXES = ["plain", "a1111"] as const;
+
+export type PromptSyntax = (typeof PROMPT_SYNTAXES)[number];
