@@ -94,7 +94,7 @@ async function fetchModel(job: Job): Promise<Downloaded> {
   const { id, revision } = asked;
   const emit = options.onEvent ?? (() => {});
   const hub = connectionOf(job);
-  const listing = await listFiles(hub, asked);
+  const listing = await listFiles(hub, { id, revision });
   const pinned = { id, revision: listing.commit };
   const { files, warnings } = await wantedFiles(job, hub, listing);
   for (const message of warnings) emit({ status: "warning", name: id, message });

@@ -41,7 +41,8 @@ function fromUrl(text: string): HubModel {
   const [org, name, view, revision, ...file] = parts;
   const id = `${org}/${name}`;
   const known = view === undefined || /^(?:tree|blob|resolve)$/.test(view);
-  if (!known || (view !== undefined && revision === undefined) || !isModelId(id))
+  const whole = name !== undefined && (view === undefined || revision !== undefined);
+  if (!known || !whole || !isModelId(id))
     throw badModel(`${url.origin}${url.pathname}`.slice(0, 200));
   return {
     id,

@@ -41,10 +41,9 @@ export function hubSettings(
   const own = checkEndpoint(endpoint ?? (env.HF_ENDPOINT || ENDPOINT));
   const used = linked ?? own;
   const trusted = sameOrigin(used, own) || sameOrigin(used, ENDPOINT);
-  const implicit = trusted && endpoint === undefined;
   return {
     endpoint: sameOrigin(used, own) ? own : used,
-    token: checkToken(token ?? (implicit ? storedToken(env, untilde(home)) : undefined)),
+    token: checkToken(token ?? (trusted ? storedToken(env, untilde(home)) : undefined)),
     cacheDir: resolve(
       untilde(cacheDir || env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(home, "hub")),
     ),
