@@ -173,7 +173,9 @@ async function fetchAll(
   emit({ status: "initiate", name, files: files.length, total: toCome });
   const allTotal = sum(files.map(({ size }) => size));
   let before = 0;
-  for (const file of files) {
+  // First what is there, so that an estimate of the time need not count it.
+  const order = files.toSorted((a, b) => Number(missing.get(a)! > 0) - Number(missing.get(b)! > 0));
+  for (const file of order) {
     const { path, size: total } = file;
     await fetchFile(file, cache, hub, pinned, {
       force,

@@ -116,15 +116,17 @@ type Speedometer = (event: ProgressEvent) => number;
 const WINDOW_MS = 10_000;
 
 export function speedometer(now: () => number): Speedometer {
+  let file: string | undefined;
   let marks: { at: number; loaded: number }[] = [];
-  return ({ allLoaded, loaded }) => {
+  return (event) => {
     const at = now();
-    const last = marks.at(-1);
-    // What was there before the file was opened did not come over the network; nor may bytes be lost.
-    if (last && (allLoaded < last.loaded || loaded === 0)) marks = [];
-    if (marks.length === 0 || at - marks.at(-1)!.at >= 100) marks.push({ at, loaded: allLoaded });
+    const loaded = event.allLoaded;
+    // A file begins with what was there of it, and may be dropped: neither came over the network.
+    if (event.file !== file || loaded < (marks.at(-1)?.loaded ?? 0)) marks = [];
+    file = event.file;
+    if (marks.length === 0 || at - marks.at(-1)!.at >= 100) marks.push({ at, loaded });
     while (marks.length > 2 && at - marks[0]!.at > WINDOW_MS) marks.shift();
     const first = marks[0]!;
-    return at > first.at ? (1000 * (allLoaded - first.loaded)) / (at - first.at) : 0;
+    return at > first.at ? (1000 * (loaded - first.loaded)) / (at - first.at) : 0;
   };
 }

@@ -29,7 +29,14 @@ describe("a download from the hub", () => {
     rmSync(cacheDir, { recursive: true, force: true });
   });
   const fetchTiny = (options: DownloadOptions = {}) =>
-    downloadModel(ID, { cacheDir, endpoint: hub.url, retries: 1, baseDelayMs: 1, ...options });
+    downloadModel(ID, {
+      cacheDir,
+      endpoint: hub.url,
+      retries: 1,
+      baseDelayMs: 1,
+      offline: false,
+      ...options,
+    });
   const model = () => join(cacheDir, "models--some-org--tiny-sd");
 
   const SMALL = [
@@ -120,7 +127,7 @@ describe("a download from the hub", () => {
   });
 
   it("follows an id, a link to the model, and a link to a file of it", async () => {
-    const options = { cacheDir, retries: 0 };
+    const options = { cacheDir, retries: 0, offline: false };
     const whole = await downloadModel(`${hub.url}/${ID}`, options);
     assert.equal(whole.path, join(model(), "snapshots", COMMIT));
     const file = await downloadModel(
@@ -148,7 +155,7 @@ describe("a download from the hub", () => {
 
   describe("by --model", () => {
     const resolve = (name: string, options: DownloadOptions = {}) =>
-      resolveModel(name, { cacheDir, endpoint: hub.url, retries: 0, ...options });
+      resolveModel(name, { cacheDir, endpoint: hub.url, retries: 0, offline: false, ...options });
 
     it("prefers what exists on this machine, and leaves other paths to the loader", async () => {
       assert.equal(await resolve(cacheDir), cacheDir);

@@ -43,7 +43,7 @@ describe("a hub that misbehaves", () => {
   });
   const fetchFile = (options: DownloadOptions = {}) =>
     downloadModel(ID, {
-      ...{ cacheDir, endpoint: hub.url, file: FILE, retries: 2, baseDelayMs: 1 },
+      ...{ cacheDir, endpoint: hub.url, file: FILE, retries: 2, baseDelayMs: 1, offline: false },
       onEvent: (event) => events.push(event),
       ...options,
     });
@@ -324,7 +324,14 @@ describe("a hub that misbehaves", () => {
 
   describe("and refusals", () => {
     const fails = async (code: string, message: RegExp, hint: RegExp, id = ID, token?: string) => {
-      const options = { cacheDir, endpoint: hub.url, file: FILE, token, retries: 0 };
+      const options = {
+        cacheDir,
+        endpoint: hub.url,
+        file: FILE,
+        token,
+        retries: 0,
+        offline: false,
+      };
       await assert.rejects(downloadModel(id, options), (error: unknown) => {
         assert.ok(error instanceof DiffusionError);
         assert.equal(error.code, code);
