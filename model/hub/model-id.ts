@@ -23,6 +23,13 @@ export function isUrl(text: string): boolean {
   return /^https?:\/\//i.test(text);
 }
 
+/** "org/name" of a folder `models--org--name/snapshots/COMMIT` of the cache, whose own name is only a commit. */
+export function cachedModelId(path: string): string | undefined {
+  const snapshot = /(?:^|[/\\])models--([^/\\]+)[/\\]snapshots[/\\][0-9a-f]{40}[/\\]?$/;
+  const id = snapshot.exec(path)?.[1]?.replaceAll("--", "/");
+  return id !== undefined && isModelId(id) ? id : undefined;
+}
+
 /** Reads an id or a link. Throws BAD_REQUEST for what is neither, PATH for a file's name that leaves its folder. */
 export function hubModel(text: string): HubModel {
   if (isUrl(text)) return fromUrl(text);

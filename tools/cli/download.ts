@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { type Downloaded, downloadModel } from "../../model/hub/download.node.ts";
 import type { HubEvent } from "../../model/hub/events.ts";
+import { resolveModel } from "../../model/hub/resolve.node.ts";
 import type { CliContext } from "./context.ts";
 import { createDownloadProgress, size } from "./download-progress.ts";
 import { printable } from "./faults.ts";
@@ -54,6 +55,23 @@ async function download(
     if (json) terminal.out(`${JSON.stringify(jsonResult(result))}\n`);
     else terminal.out(`${printable(result.path)}\n`);
     if (!json && !quiet) terminal.err(`${summary(result)}\n`);
+  } finally {
+    progress.end();
+  }
+}
+
+/**
+ * The folder or file that `--model` names: what exists here, else what the cache has, else what the hub
+ * has, with its progress. Throws as `downloadModel`.
+ */
+export async function localModel(
+  model: string,
+  quiet: boolean,
+  { terminal, signal }: Pick<CliContext, "terminal" | "signal">,
+): Promise<string> {
+  const progress = createDownloadProgress(terminal, quiet);
+  try {
+    return await resolveModel(model, { signal, onEvent: progress.show });
   } finally {
     progress.end();
   }

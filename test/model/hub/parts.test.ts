@@ -10,21 +10,22 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { copyFile } from "node:fs/promises";
+import { copyFile, cp } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { openFolder } from "../../../model/folder.node.ts";
 import { place } from "../../../model/hub/cache.node.ts";
 import { chooseFiles } from "../../../model/hub/choose.ts";
 import { unreachable } from "../../../model/hub/faults.ts";
 import { nextPage } from "../../../model/hub/listing.ts";
 import { withLock } from "../../../model/hub/lock.node.ts";
-import { hubModel, isModelId } from "../../../model/hub/model-id.ts";
+import { cachedModelId, hubModel, isModelId } from "../../../model/hub/model-id.ts";
 import { planAnswer } from "../../../model/hub/range.ts";
 import { backoffMs, retryAfterMs } from "../../../model/hub/retry.ts";
 import { type Environment, hubSettings } from "../../../model/hub/settings.node.ts";
 import { failsWith } from "../../support/byte-source.ts";
 import { scratchFolder } from "../../support/scratch.ts";
-import { TINY } from "../../support/tiny-folder.ts";
+import { TINY, tinyFolder } from "../../support/tiny-folder.ts";
 import { tinyRepo } from "../../support/tiny-repo.ts";
 
 describe("names on the hub", () => {
@@ -33,6 +34,20 @@ describe("names on the hub", () => {
     const bad = ["", "/a", "a/", "a/b/c", "a--b/c", "a..b", "x.git", "-a/b", "a/.b", "a b", "ä/b"];
     assert.deepEqual(good.filter(isModelId), good);
     assert.deepEqual([...bad, "../x", "x".repeat(97)].filter(isModelId), []);
+  });
+
+  it("are what folders of the cache are called by, not by their commit", async () => {
+    const snapshot = `/c/models--some-org--sd-2/snapshots/${"a1".repeat(20)}`;
+    assert.equal(cachedModelId(snapshot), "some-org/sd-2");
+    assert.equal(cachedModelId(`C:\\c\\models--gpt2\\snapshots\\${"a1".repeat(20)}\\`), "gpt2");
+    for (const path of ["/c/models--a--b", "/c/models--a--b/snapshots/main", `${snapshot}/unet`])
+      assert.equal(cachedModelId(path), undefined);
+    const scratch = scratchFolder("hub-name-");
+    const folder = join(scratch, snapshot);
+    await cp(await tinyFolder(), folder, { recursive: true });
+    await using model = await openFolder(folder);
+    assert.equal(model.name, "some-org/sd-2");
+    rmSync(scratch, { recursive: true });
   });
 
   it("may be links to the model, a branch, or a file of it", () => {

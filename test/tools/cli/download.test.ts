@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { ProgressEvent } from "../../../model/hub/events.ts";
 import type { CliContext } from "../../../tools/cli/context.ts";
+import { localModel } from "../../../tools/cli/download.ts";
 import {
   createDownloadProgress,
   downloadLine,
@@ -126,6 +127,32 @@ describe("wgsl-diffusion download", () => {
     const second = await download(["--file", UNET]);
     assert.match(second.err, /110\.0 kB to fetch/);
     assert.deepEqual(readFileSync(second.out.trimEnd()), data);
+  });
+
+  it("fetches what --model names, where the environment says", async () => {
+    const before = { HF_ENDPOINT: process.env.HF_ENDPOINT, HF_HUB_CACHE: process.env.HF_HUB_CACHE };
+    Object.assign(process.env, { HF_ENDPOINT: hub.url, HF_HUB_CACHE: cacheDir });
+    let err = "";
+    const terminal = {
+      ...{ out() {}, outIsTerminal: false, errIsTerminal: false, color: false },
+      columns: () => 80,
+      err(text: string) {
+        err += text;
+      },
+    };
+    const context = { terminal, signal: new AbortController().signal };
+    try {
+      const path = await localModel(ID, false, context);
+      assert.equal(path, join(cacheDir, "models--some-org--tiny-sd/snapshots", COMMIT));
+      assert.match(err, /11 files/);
+      err = "";
+      assert.equal(await localModel(ID, false, context), path);
+      assert.equal(err, "");
+    } finally {
+      for (const [name, value] of Object.entries(before))
+        if (value === undefined) delete process.env[name];
+        else process.env[name] = value;
+    }
   });
 
   it("says what a repository calls itself without its control characters", async () => {
