@@ -42,7 +42,7 @@ export interface Downloaded {
   readonly files: readonly string[];
   /** Of all files together. */
   readonly bytes: number;
-  /** Bytes that were not there before. */
+  /** Of these, the bytes that were not there before and that no other process brought. */
   readonly fetchedBytes: number;
   readonly warnings: readonly string[];
 }
@@ -139,7 +139,7 @@ async function wantedFiles(
     variant: options.variant,
     async readJson(path) {
       const local = await fetchFile(byPath.get(path)!, cache, hub, pinned, once);
-      return readJson(local, "CONFIG");
+      return readJson(local.path, "CONFIG");
     },
   });
   return { ...choice, files: choice.files.map((path) => byPath.get(path)!) };
@@ -173,11 +173,12 @@ async function fetchAll(
   emit({ status: "initiate", name, files: files.length, total: toCome });
   const allTotal = sum(files.map(({ size }) => size));
   let before = 0;
+  let fetched = 0;
   // First what is there, so that an estimate of the time need not count it.
   const order = files.toSorted((a, b) => Number(missing.get(a)! > 0) - Number(missing.get(b)! > 0));
   for (const file of order) {
     const { path, size: total } = file;
-    await fetchFile(file, cache, hub, pinned, {
+    const { cached } = await fetchFile(file, cache, hub, pinned, {
       force,
       onBytes: (loaded) =>
         emit({
@@ -187,9 +188,10 @@ async function fetchAll(
       onWait: (owner) => emit({ status: "wait", name, file: path, owner }),
     });
     before += total;
-    emit({ status: "done", name, file: path, cached: missing.get(file) === 0 });
+    if (!cached) fetched += missing.get(file)!;
+    emit({ status: "done", name, file: path, cached });
   }
-  return toCome;
+  return fetched;
 }
 
 /** Last, so that the revision's name leads to a whole snapshot; a cache that is read-only stays as it is. */

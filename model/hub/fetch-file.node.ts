@@ -17,9 +17,16 @@ export interface FetchOptions {
   readonly onWait: (owner: string) => void;
 }
 
+export interface FetchedFile {
+  /** In the cache's snapshot of the commit. */
+  readonly path: string;
+  /** It was there, or another process brought it. */
+  readonly cached: boolean;
+}
+
 /**
- * The path of `file` in the cache's snapshot of the commit `asked.revision`. Throws NETWORK, HUB_404,
- * WEIGHTS_HASH, DISK_FULL, OUTPUT; what came stays for the next time.
+ * Brings `file` of the commit `asked.revision` into the cache. Throws NETWORK, HUB_404, WEIGHTS_HASH,
+ * DISK_FULL, OUTPUT; what came stays for the next time.
  */
 export async function fetchFile(
   file: RemoteFile,
@@ -27,9 +34,9 @@ export async function fetchFile(
   hub: HubConnection,
   asked: Asked,
   { force, onBytes, onWait }: FetchOptions,
-): Promise<string> {
+): Promise<FetchedFile> {
   const path = cache.file(asked.revision, file.path);
-  if (!force && (await fileSize(path)) === file.size) return path;
+  if (!force && (await fileSize(path)) === file.size) return { path, cached: true };
   const blob = join(cache.blobs, file.hash);
   // Not huggingface_hub's own lock: that is a lock on a file which stays.
   const lock = join(cache.locks, `${file.hash}.fetch`);
@@ -37,10 +44,10 @@ export async function fetchFile(
     withLock(
       lock,
       async () => {
-        const there = !force && (await fileSize(blob)) === file.size;
-        if (!there) await fetchBlob(file, cache.blobs, hub, asked, onBytes);
+        const cached = !force && (await fileSize(blob)) === file.size;
+        if (!cached) await fetchBlob(file, cache.blobs, hub, asked, onBytes);
         await place(blob, path);
-        return path;
+        return { path, cached };
       },
       { signal: hub.signal, onWait },
     ),

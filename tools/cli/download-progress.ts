@@ -63,7 +63,7 @@ function lines(terminal: Terminal, speed: Speedometer): DownloadProgress {
 function textOf(event: HubEvent): string | undefined {
   switch (event.status) {
     case "initiate":
-      return `${printable(event.name)}: ${event.files} files, ${size(event.total)} to fetch`;
+      return `${printable(event.name)}: ${count(event.files)}, ${size(event.total)} to fetch`;
     case "retry":
       return `${printable(event.message)}; trying again in ${(event.waitMs / 1000).toFixed(1)} s`;
     case "wait":
@@ -100,6 +100,10 @@ function amounts({ allLoaded, allTotal }: ProgressEvent): string {
 function rateText({ allLoaded, allTotal }: ProgressEvent, rate: number): string {
   if (!(rate > 0)) return "--  ETA --:--";
   return `${size(rate)}/s  ETA ${clock((1000 * (allTotal - allLoaded)) / rate)}`;
+}
+
+export function count(files: number): string {
+  return files === 1 ? "1 file" : `${files} files`;
 }
 
 /** In powers of ten, as networks and disks are sold. */

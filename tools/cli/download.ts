@@ -4,7 +4,7 @@ import { type Downloaded, downloadModel } from "../../model/hub/download.node.ts
 import type { HubEvent } from "../../model/hub/events.ts";
 import { resolveModel } from "../../model/hub/resolve.node.ts";
 import type { CliContext } from "./context.ts";
-import { createDownloadProgress, size } from "./download-progress.ts";
+import { count, createDownloadProgress, size } from "./download-progress.ts";
 import { printable } from "./faults.ts";
 
 interface DownloadValues {
@@ -78,9 +78,8 @@ export async function localModel(
 }
 
 function summary({ files, bytes, fetchedBytes }: Downloaded): string {
-  const count = files.length === 1 ? "1 file" : `${files.length} files`;
   const fetched = fetchedBytes === 0 ? "all there already" : `${size(fetchedBytes)} fetched`;
-  return `${count}, ${size(bytes)} (${fetched})`;
+  return `${count(files.length)}, ${size(bytes)} (${fetched})`;
 }
 
 /** Progress at most ten times a second: a fast network brings thousands of pieces in one. */

@@ -464,6 +464,7 @@ describe("a hub that misbehaves", () => {
     const onEvent = ({ status }: HubEvent) => void (status === "wait" && release());
     const both = await Promise.all([fetchFile({ onEvent }), fetchFile({ onEvent })]);
     for (const { path } of both) assert.deepEqual(readFileSync(path), DATA);
+    assert.deepEqual(both.map(({ fetchedBytes }) => fetchedBytes).sort(), [0, DATA.length]);
     assert.equal(ranges().length, 1);
     assert.ok(!existsSync(lockPath()));
   });
