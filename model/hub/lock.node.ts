@@ -48,11 +48,14 @@ export async function withLock<T>(
 async function take(path: string, owner: string): Promise<boolean> {
   try {
     const file = await open(path, "wx");
-    await file.writeFile(owner);
-    await file.close();
+    await file.writeFile(owner).finally(() => file.close());
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
+      // On a full disk the name can be made, and its content not.
+      if ((await read(path)) === "") await rm(path, { force: true });
+      throw error;
+    }
   }
   if (await isStale(path)) await removeStale(path);
   return false;

@@ -29,8 +29,8 @@ const ENDPOINT = "https://huggingface.co";
 
 /**
  * `HF_ENDPOINT`, `HF_TOKEN` or the token's file, `HF_HUB_CACHE` or `HF_HOME`, `HF_HUB_OFFLINE`.
- * `linked` is the server of a link that stands in place of an id: it gets the token only if it is the
- * endpoint, or if the token was given together with it. Throws BAD_REQUEST.
+ * `linked` is the server of a link that stands in place of an id: it gets a stored token only if it is
+ * the endpoint or the hub itself, any other only a token that was given with it. Throws BAD_REQUEST.
  */
 export function hubSettings(
   { endpoint, token, cacheDir, offline }: HubOverrides = {},

@@ -367,9 +367,10 @@ describe("a hub that misbehaves", () => {
 
     it("tells a server that is not there, and the copy that the cache has", async () => {
       await fetchFile();
-      const endpoint = "http://127.0.0.1:1";
-      const failed = fetchFile({ endpoint, retries: 0 });
-      await failsWith(failed, "NETWORK", /127\.0\.0\.1:1: /);
+      const gone = await startHub({});
+      await gone[Symbol.asyncDispose]();
+      const failed = fetchFile({ endpoint: gone.url, retries: 0 });
+      await failsWith(failed, "NETWORK", /127\.0\.0\.1:\d+: the connection was refused/);
       await failed.catch((error) => {
         assert.match(error.hint, /HF_HUB_OFFLINE=1 uses it, or --model .*weights\.safetensors/);
       });
