@@ -156,6 +156,7 @@ describe("a hub that misbehaves", () => {
     hub.always(`/cdn/${FILE}`, changed);
     await arrives();
     assert.deepEqual(ranges(), [undefined, "bytes=9000-", undefined]);
+    assert.ok(!retries().some(({ message }) => /damaged/.test(message)));
     assert.deepEqual(ifRange, ['"old"', undefined]);
   });
 
@@ -188,6 +189,15 @@ describe("a hub that misbehaves", () => {
   it("refuses another length than the listing's", async () => {
     hub.always(`/cdn/${FILE}`, send(200, { "content-length": "400" }, bytes(400)));
     await failsWith(fetchFile(), "NETWORK", /announces 400 bytes where the file has 50000/);
+  });
+
+  it("takes not one byte more than the listing announces", async () => {
+    hub.next(`/cdn/${FILE}`, (_, response) => {
+      response.writeHead(200);
+      response.write(DATA);
+      setTimeout(() => response.end(bytes(1)), 20);
+    });
+    await failsWith(fetchFile(), "NETWORK", /more than the file's 50000 bytes/);
   });
 
   it("ends a body that does not end by itself", async () => {
