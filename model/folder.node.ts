@@ -27,6 +27,7 @@ import {
 } from "./depth/index.ts";
 import { type Detected, kindOf, type PredictionType } from "./detect.ts";
 import { checkWeights, expectedText, expectedUnet, expectedVae } from "./expected.ts";
+import { cachedModelId } from "./hub/model-id.ts";
 import { canonicalNames, type WeightPart } from "./names.ts";
 import type { TokenizerFiles } from "./tokenizer-files.ts";
 import { readTokenizer } from "./tokenizer-folder.node.ts";
@@ -49,7 +50,7 @@ export interface DepthComponent extends WeightComponent<DptConfig> {
 /** A model's files, opened: a diffusers folder, or a single file that is seen as one. */
 export interface ModelFolder extends AsyncDisposable {
   readonly path: string;
-  /** The folder's own name: what a picture says of its model, without the user's folders. */
+  /** The folder's own name, or its id on the hub: what a picture says of its model, without the user's folders. */
   readonly name: string;
   readonly index: ModelIndex;
   readonly textEncoder: WeightComponent<TextConfig>;
@@ -102,7 +103,7 @@ export async function openFolder(path: string, options: FolderOptions = {}): Pro
   const { weights, close } = weightOpener(path, options.variant);
   return {
     path,
-    name: basename(resolve(path)),
+    name: cachedModelId(resolve(path)) ?? basename(resolve(path)),
     index,
     textEncoder: { config: text, tensors: weights("text_encoder", expectedText(text)) },
     unet: { config: unet, tensors: weights("unet", expectedUnet(unet)) },

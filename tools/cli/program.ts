@@ -6,6 +6,7 @@ import { VERSION } from "../version.node.ts";
 import type { CliContext } from "./context.ts";
 import { demoCommand } from "./demo.ts";
 import { type DescribeAdapters, devicesCommand } from "./devices.ts";
+import { downloadCommand } from "./download.ts";
 import { reportFault } from "./faults.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.node.ts";
@@ -38,7 +39,8 @@ function program(context: CliContext, describe: DescribeAdapters): Command {
     demoCommand(context),
     devicesCommand(context, describe),
     inspectCommand(context),
-    ...["download", "bench"].map(laterCommand),
+    downloadCommand(context),
+    ...["bench"].map(laterCommand),
   ];
   for (const command of commands) root.addCommand(command, { hidden: isLater(command) });
   for (const command of [root, ...commands]) connect(command, context);
@@ -55,7 +57,7 @@ function connect(command: Command, { terminal }: CliContext): void {
   });
 }
 
-const isLater = (command: Command) => ["download", "bench"].includes(command.name());
+const isLater = (command: Command) => ["bench"].includes(command.name());
 
 function laterCommand(name: string): Command {
   return new Command(name)
@@ -63,7 +65,7 @@ function laterCommand(name: string): Command {
     .allowExcessArguments()
     .action(() => {
       throw new DiffusionError("BAD_REQUEST", `\`${name}\` is not in this version`, {
-        hint: "This version has generate, demo, devices and inspect.",
+        hint: "This version has generate, demo, devices, inspect and download.",
       });
     });
 }

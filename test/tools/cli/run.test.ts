@@ -240,7 +240,7 @@ describe("the command line", () => {
   it("ends with 2 for no prompt, and for a command that is unknown or of a later version", async () => {
     assert.equal((await cli(["generate"])).status, 2);
     assert.equal((await cli(["paint"])).status, 2);
-    assert.equal((await cli(["download", "some/model", "--x"])).status, 2);
+    assert.equal((await cli(["bench", "some", "--x"])).status, 2);
     assert.equal((await cli([])).status, 2);
   });
 
