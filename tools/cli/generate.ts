@@ -10,6 +10,7 @@ import { KEYWORD, ownRecord, pictureTexts } from "../metadata.ts";
 import { VERSION } from "../version.node.ts";
 import type { CliContext } from "./context.ts";
 import { defaultModel } from "./default-model.node.ts";
+import { localModel } from "./download.ts";
 import { printable } from "./faults.ts";
 import { declareOptions, type GenerateOptions, generateOptions } from "./options.ts";
 import { type Output, openOutput } from "./output.node.ts";
@@ -86,14 +87,17 @@ function resultKind(output: Output): "image" | "latent" {
 async function paint(
   request: GenerateRequest,
   options: GenerateOptions,
-  { load, terminal, signal }: CliContext,
+  context: CliContext,
 ): Promise<GenerateResult> {
+  const { load, terminal, signal } = context;
+  const { model: named, quiet } = options;
+  const model = named === undefined ? defaultModel() : await localModel(named, quiet, context);
   const progress = createProgress(terminal, options.quiet);
   const { dtype, strict, config } = options;
   const prediction = options.prediction as OpenOptions["prediction"];
   try {
     const onProgress = progress.load;
-    await using pipeline = await load(options.model ?? defaultModel(), {
+    await using pipeline = await load(model, {
       ...{ dtype, strict, signal, onProgress, prediction, config },
     });
     const result = await pipeline.generate({

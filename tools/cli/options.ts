@@ -8,7 +8,10 @@ import { SAMPLER_NAMES } from "../../sampler/index.ts";
 
 /** `flags` and `text` as commander takes them. All values are text here: `generateOptions` reads them. */
 const OPTIONS: readonly (readonly [flags: string, text: string])[] = [
-  ["-m, --model <dir>", "folder of the checkpoint (default: the small one that ships)"],
+  [
+    "-m, --model <name>",
+    "folder, single file, org/name on the hub, or a link (default: the one that ships)",
+  ],
   ["-n, --negative-prompt <text>", "what the picture should not show"],
   ["--steps <n>", "denoising steps, 1 to 1000 (default 50)"],
   ["--guidance-scale <x>", "how strongly the prompt steers, 0 to 100 (default 7.5)"],
