@@ -89,7 +89,8 @@ function withoutBindings(text: string, absent: readonly OperandSpec[]): string {
 
 /**
  * For operand `x`: `alias X` (the array element: 4 channels), `XScalar` and `XVector` (f32 or i32, what
- * one channel and four are in arithmetic), `loadX(i)`, `elementX(i)`, `storeX(i, v)`.
+ * one channel and four are in arithmetic), `loadX(i)`, `elementX(i)`, `storeX(i, v)`. `unpackX(v)` is what an
+ * element that was read earlier stands for: a thread may keep it packed until then.
  */
 function accessors({ name, access }: OperandSpec, type: StorageType | undefined): string {
   const upper = name[0]!.toUpperCase() + name.slice(1);
@@ -113,6 +114,7 @@ const STORAGE = {
   f32: {
     element: "vec4<f32>",
     read: (name: string, upper: string) => [
+      `fn unpack${upper}(v: vec4<f32>) -> vec4<f32> { return v; }`,
       `fn load${upper}(i: u32) -> vec4<f32> { return ${name}[i]; }`,
       `fn element${upper}(i: u32) -> f32 { return ${name}[i >> 2u][i & 3u]; }`,
     ],
@@ -122,7 +124,8 @@ const STORAGE = {
   f16: {
     element: "vec2<u32>",
     read: (name: string, upper: string) => [
-      `fn load${upper}(i: u32) -> vec4<f32> { let v = ${name}[i]; return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y)); }`,
+      `fn unpack${upper}(v: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y)); }`,
+      `fn load${upper}(i: u32) -> vec4<f32> { return unpack${upper}(${name}[i]); }`,
       `fn element${upper}(i: u32) -> f32 { return unpack2x16float(${name}[i >> 2u][(i >> 1u) & 1u])[i & 1u]; }`,
     ],
     // Beyond ±65504 the conversion's result is indeterminate in WGSL, so finite values are clamped. What is
@@ -133,7 +136,8 @@ const STORAGE = {
   bf16: {
     element: "vec2<u32>",
     read: (name: string, upper: string) => [
-      `fn load${upper}(i: u32) -> vec4<f32> { let v = ${name}[i]; return vec4<f32>(bitcast<f32>(v.x << 16u), bitcast<f32>(v.x & 0xffff0000u), bitcast<f32>(v.y << 16u), bitcast<f32>(v.y & 0xffff0000u)); }`,
+      `fn unpack${upper}(v: vec2<u32>) -> vec4<f32> { return vec4<f32>(bitcast<f32>(v.x << 16u), bitcast<f32>(v.x & 0xffff0000u), bitcast<f32>(v.y << 16u), bitcast<f32>(v.y & 0xffff0000u)); }`,
+      `fn load${upper}(i: u32) -> vec4<f32> { return unpack${upper}(${name}[i]); }`,
       `fn element${upper}(i: u32) -> f32 { let v = ${name}[i >> 2u][(i >> 1u) & 1u]; return bitcast<f32>(select(v << 16u, v & 0xffff0000u, (i & 1u) == 1u)); }`,
     ],
     write: () => "",

@@ -22,17 +22,32 @@ export interface AttentionParams {
   readonly v: Rows;
 }
 
-/** Groups of threads in a workgroup, each with eight queries: 64 queries read the same keys and values, so
- * that all but the first find them in the cache. */
-const GROUPS = 8;
+/**
+ * Queries of a workgroup, largest first: one thread each. All share the keys and values that one tile brings into
+ * workgroup memory, beside which the queries lie as f32.
+ */
+export const ATTENTION_QUERIES: readonly number[] = [64, 32];
 
-/** Threads in a group: they share out the keys of a tile, then the channels. */
-const LANES = 8;
+/** Keys of a tile, and channels of a head in workgroup memory: what has more comes in chunks. */
+const TILE = 16;
+const CHUNK = 64;
 
-/** Keys that a thread scores before the maximum is taken. */
-const KEYS = 4;
+export interface AttentionTiles extends AttentionParams {
+  /** One of ATTENTION_QUERIES. */
+  readonly block: number;
+}
 
-const QUERIES = 8 * GROUPS;
+/** The largest block that the device's workgroup memory holds. */
+export function attentionBlock(limits: { readonly maxWorkgroupStorage: number }): number {
+  const bytes = (queries: number) => {
+    const weights = TILE * queries;
+    return 4 * (CHUNK * (queries + TILE) + weights + 4 * queries + queries);
+  };
+  const fitting = ATTENTION_QUERIES.filter(
+    (queries) => bytes(queries) <= limits.maxWorkgroupStorage,
+  );
+  return fitting[0] ?? ATTENTION_QUERIES.at(-1)!;
+}
 
 export const ATTENTION_OPERANDS: readonly OperandSpec[] = [
   { name: "q", access: "read" },
@@ -41,12 +56,12 @@ export const ATTENTION_OPERANDS: readonly OperandSpec[] = [
   { name: "y", access: "write" },
 ];
 
-export const attention: Kernel<AttentionParams> = {
+export const attention: Kernel<AttentionTiles> = {
   name: "attention",
   operands: ATTENTION_OPERANDS,
-  constants: (p) => ({ GROUPS, LANES, KEYS, COLUMNS: Math.ceil(p.e / 4 / LANES) }),
-  dims: (p) => attentionDims(p, QUERIES),
-  workgroups: (p) => linearGrid(p.batch * p.heads * Math.ceil(p.queries / QUERIES), 1),
+  constants: (p) => ({ QUERIES: p.block, CHUNKS: Math.ceil(p.e / CHUNK) }),
+  dims: (p) => attentionDims(p, p.block),
+  workgroups: (p) => linearGrid(p.batch * p.heads * Math.ceil(p.queries / p.block), 1),
   flops: attentionFlops,
 };
 

@@ -1,4 +1,4 @@
-/** Convolution of any kernel size, stride and padding, with epilogue. */
+/** Convolution of any kernel size, stride and padding, with epilogue. The form for GPUs. */
 import {
   EPILOGUE_LIB,
   EPILOGUE_OPERANDS,
@@ -7,6 +7,7 @@ import {
   epilogueDims,
 } from "./epilogue.ts";
 import type { Kernel } from "./kernel.ts";
+import { type ProductSize, type Tile, tileConstants, tileDims, tileGrid } from "./tile.ts";
 
 export interface Conv2dParams extends Epilogue {
   readonly batch: number;
@@ -25,12 +26,13 @@ export interface Conv2dParams extends Epilogue {
   readonly left: number;
 }
 
-// As in gemm: eight columns a workgroup, and each weight that is loaded serves eight pixels.
-const WIDTH = 8;
-const ROWS = 8;
-const MAX_GROUPS = 65_535;
+export interface Conv2dTiles extends Conv2dParams {
+  readonly tile: Tile;
+  /** Of the sum; more than one leaves partial sums, [slices, …], to `split-k-sum`. */
+  readonly slices: number;
+}
 
-export const conv2d: Kernel<Conv2dParams> = {
+export const conv2d: Kernel<Conv2dTiles> = {
   name: "conv2d",
   operands: [
     { name: "x", access: "read" },
@@ -38,14 +40,12 @@ export const conv2d: Kernel<Conv2dParams> = {
     ...EPILOGUE_OPERANDS,
     { name: "y", access: "write" },
   ],
-  lib: ["lanes", ...EPILOGUE_LIB],
-  constants: (p) => ({ WIDTH, ROWS, MAX_GROUPS, ...epilogueConstants(p) }),
+  lib: ["lanes", "tile", ...EPILOGUE_LIB],
+  constants: (p) => ({ ...tileConstants(p.tile), ...epilogueConstants(p) }),
   dims: (p) => ({
-    M: pixels(p),
-    HALF: half(p),
+    ...tileDims(sliceProduct(p), p.tile, p.slices),
     I4: Math.ceil(p.inChannels / 4),
     O: p.outChannels,
-    KH: p.kernel[0],
     KW: p.kernel[1],
     STRIDE_H: p.stride[0],
     STRIDE_W: p.stride[1],
@@ -53,27 +53,28 @@ export const conv2d: Kernel<Conv2dParams> = {
     LEFT: { i32: p.left },
     SOURCE_H: p.sourceHeight,
     SOURCE_W: p.sourceWidth,
-    IN_H: { i32: p.inHeight },
-    IN_W: { i32: p.inWidth },
+    IN_H: p.inHeight,
+    IN_W: p.inWidth,
     OUT_H: p.outHeight,
     OUT_W: p.outWidth,
     ...epilogueDims(p, Math.ceil(p.outChannels / 4)),
   }),
-  workgroups(p) {
-    const groups = Math.ceil(pixels(p) / ROWS);
-    return [
-      Math.ceil(half(p) / WIDTH),
-      Math.min(groups, MAX_GROUPS),
-      Math.ceil(groups / MAX_GROUPS),
-    ];
-  },
-  flops: (p) => 2 * pixels(p) * p.outChannels * p.inChannels * p.kernel[0] * p.kernel[1],
+  workgroups: (p) => tileGrid(sliceProduct(p), p.tile, p.slices),
+  flops: (p) => 2 * convProduct(p).M * p.outChannels * p.inChannels * p.kernel[0] * p.kernel[1],
 };
 
-function pixels(p: Conv2dParams): number {
-  return p.batch * p.outHeight * p.outWidth;
+/** The convolution as a matrix product: a row a pixel of the result, all taps' channels (in whole vec4s) summed up. */
+export function convProduct(p: Conv2dParams): ProductSize {
+  return {
+    batch: 1,
+    M: p.batch * p.outHeight * p.outWidth,
+    N: p.outChannels,
+    K: p.kernel[0] * p.kernel[1] * 4 * Math.ceil(p.inChannels / 4),
+    gated: false,
+  };
 }
 
-function half(p: Conv2dParams): number {
-  return Math.ceil(Math.ceil(p.outChannels / 4) / 2);
+function sliceProduct(p: Conv2dTiles): ProductSize {
+  const whole = convProduct(p);
+  return { ...whole, K: whole.K / p.slices };
 }

@@ -16,6 +16,7 @@ export interface Epilogue {
 
 export const NO_EPILOGUE: Epilogue = {
   activation: "none",
+  scale: 1,
   rowsPerBias: 1,
   rowBiasPitch: 0,
   rowBiasOffset: 0,

@@ -1,4 +1,4 @@
-/** Matrix product with epilogue: linear layers, 1x1 convolutions, batched products. */
+/** Matrix product with epilogue: linear layers, 1x1 convolutions, batched products. The form for GPUs. */
 import {
   EPILOGUE_LIB,
   EPILOGUE_OPERANDS,
@@ -7,27 +7,17 @@ import {
   epilogueDims,
 } from "./epilogue.ts";
 import type { Kernel } from "./kernel.ts";
+import { type ProductSize, type Tile, tileConstants, tileDims, tileGrid } from "./tile.ts";
 
-export interface GemmParams extends Epilogue {
-  readonly batch: number;
-  readonly M: number;
-  /** Columns of w: twice the result's when gated. */
-  readonly N: number;
-  readonly K: number;
+export interface GemmParams extends Epilogue, ProductSize {
   /** x: vec4s to the first element, from row to row, from batch to batch (0 shares it). */
   readonly xOffset: number;
   readonly xPitch: number;
   readonly xBatch: number;
-  /** w: vec4s from batch to batch (0 shares it). */
+  /** w: vec4s from batch to batch (0 shares it). N is twice the result's columns when gated. */
   readonly wBatch: number;
-  readonly gated: boolean;
+  readonly tile: Tile;
 }
-
-// Eight columns a workgroup: a software adapter's subgroup, and a quarter of a GPU's.
-const WIDTH = 8;
-// Each weight that is loaded serves eight rows.
-const ROWS = 8;
-const MAX_GROUPS = 65_535;
 
 export const gemm: Kernel<GemmParams> = {
   name: "gemm",
@@ -37,33 +27,17 @@ export const gemm: Kernel<GemmParams> = {
     ...EPILOGUE_OPERANDS,
     { name: "y", access: "write" },
   ],
-  lib: ["lanes", ...EPILOGUE_LIB],
-  constants: (p) => ({ WIDTH, ROWS, MAX_GROUPS, GATED: p.gated, ...epilogueConstants(p) }),
+  lib: ["lanes", "tile", ...EPILOGUE_LIB],
+  constants: (p) => ({ GATED: p.gated, ...tileConstants(p.tile), ...epilogueConstants(p) }),
   dims: (p) => ({
-    FOLDS: folds(p),
-    M: p.M,
+    ...tileDims(p, p.tile, p.batch),
     N: p.N,
-    K4: Math.ceil(p.K / 4),
-    HALF: half(p),
-    W_PITCH: Math.ceil(p.N / 4),
-    W_BATCH: p.wBatch,
     X_OFFSET: p.xOffset,
     X_PITCH: p.xPitch,
     X_BATCH: p.xBatch,
-    ...epilogueDims(p, p.gated ? half(p) : Math.ceil(p.N / 4)),
+    W_BATCH: p.wBatch,
+    ...epilogueDims(p, Math.ceil(p.N / (p.gated ? 8 : 4))),
   }),
-  workgroups: (p) => [
-    Math.ceil(half(p) / WIDTH),
-    Math.min(MAX_GROUPS, Math.ceil(p.M / ROWS)),
-    p.batch * folds(p),
-  ],
+  workgroups: (p) => tileGrid(p, p.tile, p.batch),
   flops: (p) => 2 * p.batch * p.M * p.N * p.K,
 };
-
-function half(p: GemmParams): number {
-  return Math.ceil(Math.ceil(p.N / 4) / 2);
-}
-
-function folds(p: GemmParams): number {
-  return Math.ceil(p.M / ROWS / MAX_GROUPS);
-}

@@ -1,5 +1,5 @@
 /** Lowering of attention: heads of up to 128 channels by one kernel (of two forms), wider ones by matrix products. */
-import { attention as attentionTiles } from "../../shaders/attention.ts";
+import { attentionBlock, attention as attentionTiles } from "../../shaders/attention.ts";
 import { attentionRows } from "../../shaders/attention-rows.ts";
 import { attention as attentionOp } from "../ops/attention.ts";
 import { cast, mul } from "../ops/elementwise.ts";
@@ -28,10 +28,15 @@ const attention: Lowering = {
   emit(t, emitter) {
     const { q, k, v } = t.inputs as { q: Tensor; k: Tensor; v: Tensor };
     const views = { q: emitter.view(q), k: emitter.view(k), v: emitter.view(v) };
-    const kernel = emitter.target.software ? attentionRows : attentionTiles;
     const storages = { q: views.q.storage, k: views.k.storage, v: views.v.storage };
     const y = emitter.write(t);
-    emitter.dispatch(kernel, { ...sizes(t), ...views }, { ...storages, y }, t.label);
+    const params = { ...sizes(t), ...views };
+    const operands = { ...storages, y };
+    if (emitter.target.software) emitter.dispatch(attentionRows, params, operands, t.label);
+    else {
+      const block = attentionBlock(emitter.target);
+      emitter.dispatch(attentionTiles, { ...params, block }, operands, t.label);
+    }
   },
 };
 

@@ -1,7 +1,9 @@
 /** Lowering of matrix products and convolutions: weights are packed [.., in, out], then gemm or conv2d. */
-import { type Conv2dParams, conv2d as conv2dKernel } from "../../shaders/conv2d.ts";
+import { type Conv2dParams, conv2d as conv2dKernel, convProduct } from "../../shaders/conv2d.ts";
 import { type Activation, type Epilogue, NO_EPILOGUE } from "../../shaders/epilogue.ts";
 import { type GemmParams, gemm as gemmKernel } from "../../shaders/gemm.ts";
+import { type SplitKSumParams, splitKSum } from "../../shaders/split-k-sum.ts";
+import { chooseTiling } from "../../shaders/tile.ts";
 import type { Padding } from "../ops/conv2d.ts";
 import { cast } from "../ops/elementwise.ts";
 import { expand, pad, permute, reshape, transpose } from "../ops/layout.ts";
@@ -75,7 +77,7 @@ const gemm: Lowering = {
     const { batch, M, gated } = t.attrs as { batch: number; M: number; gated?: boolean };
     const { storage, offset, pitch: xPitch } = emitter.view(x);
     const shared = (side: Tensor) => batch > 1 && side.shape[0] === 1;
-    const params: GemmParams = {
+    const params: Omit<GemmParams, "tile"> = {
       batch,
       M,
       N: channels(w.shape),
@@ -93,12 +95,40 @@ const gemm: Lowering = {
     const sharesLeft = batch > 1 && params.xBatch === 0;
     if (!sharesLeft && planesFit(product, emitter.target))
       emitPlanes(product, all, emitter, t.label);
-    else emitter.dispatch(gemmKernel, params, all, t.label);
+    else emitGemm(params, all, emitter, t.label);
   },
 };
 
+/** On tiles; a long sum of few tiles in slices, which are a batch whose partial sums are added up at the end. */
+function emitGemm(
+  params: Omit<GemmParams, "tile">,
+  operands: ProductOperands,
+  emitter: Emitter,
+  label: string,
+): void {
+  const { tile, slices } = chooseTiling(params, emitter.target);
+  if (slices === 1) {
+    emitter.dispatch(gemmKernel, { ...params, tile }, operands, label);
+    return;
+  }
+  const { M, N } = params;
+  const K = params.K / slices;
+  const cut = { batch: slices, K, xBatch: K / 4, wBatch: K * Math.ceil(N / 4) };
+  const slice: GemmParams = { ...params, ...NO_EPILOGUE, ...cut, tile };
+  const y = partialSums(slices, M, N, emitter, label);
+  const { x, w, ...rest } = operands;
+  emitter.dispatch(gemmKernel, slice, { x, w, y }, label);
+  emitter.dispatch(splitKSum, { ...params, slices }, { ...rest, x: y }, label);
+}
+
+type ProductOperands = Readonly<Record<string, Storage | undefined>>;
+
+function partialSums(slices: number, M: number, N: number, emitter: Emitter, label: string) {
+  return emitter.scratch("f32", slices * M * Math.ceil(N / 4), `${label} slices`);
+}
+
 /** Rows are the pixels of a picture one pixel high. */
-function gemmOnPlanes(p: GemmParams): PlaneProduct {
+function gemmOnPlanes(p: Omit<GemmParams, "tile">): PlaneProduct {
   return {
     planes: {
       batch: p.batch,
@@ -179,9 +209,31 @@ const conv: Lowering = {
     const product = convOnPlanes(params, padding);
     const all = { ...operands, y: emitter.write(t) };
     if (planesFit(product, emitter.target)) emitPlanes(product, all, emitter, t.label);
-    else emitter.dispatch(conv2dKernel, params, all, t.label);
+    else emitConv(params, all, emitter, t.label);
   },
 };
+
+/** As `emitGemm`. */
+function emitConv(
+  params: Conv2dParams,
+  operands: ProductOperands,
+  emitter: Emitter,
+  label: string,
+): void {
+  const product = convProduct(params);
+  const { tile, slices } = chooseTiling(product, emitter.target);
+  if (slices === 1) {
+    emitter.dispatch(conv2dKernel, { ...params, tile, slices }, operands, label);
+    return;
+  }
+  const { M, N } = product;
+  const y = partialSums(slices, M, N, emitter, label);
+  const slice = { ...params, ...NO_EPILOGUE, tile, slices };
+  const { x, w, ...rest } = operands;
+  emitter.dispatch(conv2dKernel, slice, { x, w, y }, label);
+  const sum: SplitKSumParams = { ...params, slices, M, N };
+  emitter.dispatch(splitKSum, sum, { ...rest, x: y }, label);
+}
 
 function convOnPlanes(p: Conv2dParams, [top, bottom]: Padding): PlaneProduct {
   const [kernelHeight, kernelWidth] = p.kernel;

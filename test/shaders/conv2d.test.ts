@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { add, conv2d, type Padding, reshape, silu } from "../../engine/index.ts";
+import { add, conv2d, interpolate, type Padding, reshape, silu } from "../../engine/index.ts";
 import { numel } from "../../engine/shape.ts";
 import { type ConvGeometry, conv2d as reference } from "../reference/conv2d.ts";
 import { binary, unary } from "../reference/elementwise.ts";
+import { interpolate as enlarge } from "../reference/interpolate.ts";
 import { values } from "../reference/values.ts";
 import { close, rounded } from "../support/close.ts";
 import { describeBothForms } from "../support/devices.ts";
@@ -18,7 +19,7 @@ interface Case {
   readonly padding?: Padding;
 }
 
-// The kernel's tile is 8 pixels by 8 threads with two vec4 columns each: 64 channels.
+// Small products get tiles of 32 pixels and 32 or 64 channels; test/shaders/tile.test.ts covers the other tiles.
 const CASES: readonly Case[] = [
   { x: [1, 1, 1, 1], out: 1, kernel: [1, 1] },
   { x: [2, 3, 5, 7], out: 5, kernel: [1, 1], stride: [2, 2] },
@@ -66,6 +67,37 @@ describeBothForms("conv2d", (getDevice, software) => {
         const terms = c.x[3] * numel(c.kernel);
         close(results[i]!, expected.data, { dtype, terms, label: JSON.stringify(c) });
       });
+    });
+
+    it(`reads ${dtype} pictures that nearest neighbours would enlarge`, async () => {
+      const r = random(23);
+      const x = normalOperand(r, [2, 3, 4, 6], dtype);
+      const w = parameterOperand(r.normals(9 * 30), [5, 6, 3, 3], "f16", "m.weight");
+      const padding = [1, 1, 1, 1] as const;
+      for (const size of [
+        [6, 8],
+        [5, 7],
+      ] as const) {
+        const y = conv2d(interpolate(x.t, { size, mode: "nearest" }), w.t, null, { padding });
+        assert.equal(products(kernels(getDevice(), { y })), 1);
+        const large = enlarge(x.v, size, { mode: "nearest" });
+        const expected = reference(large, w.v, undefined, { stride: [1, 1], padding });
+        const results = await runAll(getDevice(), { y });
+        close(results.y!, expected.data, { dtype, terms: 54, label: `${size}` });
+      }
+    });
+
+    it(`adds the slices of a long ${dtype} sum up`, async () => {
+      const r = random(24);
+      const x = normalOperand(r, [1, 4, 4, 512], dtype);
+      const w = parameterOperand(r.normals(9 * 5 * 512, 1 / 64), [5, 512, 3, 3], "f16", "m.weight");
+      const b = parameterOperand(r.normals(5), [5], "f32", "m.bias");
+      const padding = [1, 1, 1, 1] as const;
+      const y = conv2d(x.t, w.t, b.t, { padding });
+      if (!software) assert.deepEqual(kernels(getDevice(), { y }), ["conv2d", "split-k-sum"]);
+      const expected = reference(x.v, w.v, b.v, { stride: [1, 1], padding });
+      const results = await runAll(getDevice(), { y });
+      close(results.y!, expected.data, { dtype, terms: 9 * 512 });
     });
 
     it(`adds time, activation and residual to ${dtype} sums as separate kernels would`, async () => {

@@ -24,7 +24,7 @@ import { kernels, numbered, products, runAll } from "../support/fused.ts";
 import { normalOperand, type Operand, parameterOperand } from "../support/operand.ts";
 import { type Random, random } from "../support/random.ts";
 
-// The kernel's tile is 8 rows by 8 threads with two vec4 columns each: 64 columns.
+// Small products get tiles of 32 rows and 32 or 64 columns; test/shaders/tile.test.ts covers the other tiles.
 const SHAPES: readonly (readonly [lead: readonly number[], K: number, N: number])[] = [
   [[1], 1, 1],
   [[7], 3, 5],
@@ -177,6 +177,31 @@ describeBothForms("gemm", (getDevice, software) => {
       assert.equal(products(kernels(getDevice(), { y: linear(part(), w.t) })), 1);
     });
   }
+
+  it("adds the slices of a long sum up before bias, time, factor, activation and residual", async () => {
+    const r = random(15);
+    const x = normalOperand(r, [2, 3, 4096], "f16");
+    const w = parameterOperand(r.normals(9 * 4096, 1 / 64), [9, 4096], "f16", "m.weight");
+    const b = weights(r, [9], "f32", "m.bias");
+    const base = {
+      y: linear(x.t, w.t, b.t),
+      expected: reference.linear(x.v, w.v, b.v),
+      terms: 4096,
+    };
+    const timed = withRowBias(base, r, "f16", 2, false);
+    const half = {
+      ...timed,
+      y: mul(timed.y, 0.5),
+      expected: values(
+        timed.expected.data.map((v) => v / 2),
+        timed.expected.shape,
+      ),
+    };
+    const { y, expected } = withResidual(activated(half, "silu"), r, "f16", false);
+    if (!software) assert.deepEqual(kernels(getDevice(), { y }), ["gemm", "split-k-sum"]);
+    const results = await runAll(getDevice(), { y });
+    close(results.y!, expected.data, { dtype: "f16", terms: 4096 });
+  });
 
   it("covers more rows than one dimension of a grid has workgroups", async () => {
     const rows = 8 * 65_535 + 13;
