@@ -1,4 +1,4 @@
-/** The two products that decide the speed of the network, in GFLOP/s. */
+/** The two products that the report judges, in GFLOP/s. All operations: suite.ts. */
 
 import { BYTES } from "../engine/dtype.ts";
 import {

@@ -20,7 +20,14 @@ export interface Result<T = unknown> {
 
 /** Writes `bench/results/<name>.json` in place of an older one. */
 export function saveResult(name: string, device: Device, values: unknown): void {
-  const result: Result = {
+  const result = resultOf(name, device, values);
+  mkdirSync(FOLDER, { recursive: true });
+  writeFileSync(new URL(`${name}.json`, FOLDER), `${JSON.stringify(result, null, 2)}\n`);
+}
+
+/** What was measured, with where and how. */
+export function resultOf<T>(name: string, device: Device, values: T): Result<T> {
+  return {
     name,
     command: ["npm run bench --", ...process.argv.slice(2).map(withoutFolder)].join(" "),
     adapter: `${device.info.description || device.info.device} (${device.info.vendor})`,
@@ -29,8 +36,6 @@ export function saveResult(name: string, device: Device, values: unknown): void 
     load: Math.round(loadavg()[0]! * 10) / 10,
     values,
   };
-  mkdirSync(FOLDER, { recursive: true });
-  writeFileSync(new URL(`${name}.json`, FOLDER), `${JSON.stringify(result, null, 2)}\n`);
 }
 
 /** All results whose names start with `prefix`, by name. */

@@ -2,13 +2,22 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import type { FullSizeRow } from "./full-size.ts";
 import type { KernelRow } from "./kernels.ts";
+import { imageTable, networkTable, peerTable, suiteTable } from "./more-tables.ts";
 import { loadResults, type Result } from "./results.ts";
+import { origin, table } from "./table.ts";
 
 const README = new URL("./README.md", import.meta.url);
 
 /** Writes each table anew between its markers. */
 export function writeTables(): void {
-  const tables = { "full-size": fullSizeTables(), kernels: kernelTable() };
+  const tables = {
+    "full-size": fullSizeTables(),
+    products: productTable(),
+    kernels: suiteTable(),
+    networks: networkTable(),
+    image: imageTable(),
+    peers: peerTable(),
+  };
   let page = readFileSync(README, "utf8");
   for (const [name, text] of Object.entries(tables)) page = replaced(page, name, text);
   writeFileSync(README, page);
@@ -22,7 +31,7 @@ function replaced(page: string, name: string, text: string): string {
 }
 
 function fullSizeTables(): string {
-  const results = loadResults<FullSizeRow>("full-");
+  const results: Result<FullSizeRow>[] = loadResults("full-");
   const errors = results.map(({ values: v, load }) => [
     stageName(v),
     v.dtype,
@@ -76,8 +85,8 @@ function stageName({ stage, side }: FullSizeRow): string {
     : `VAE decoder, latents ${side}x${side}`;
 }
 
-function kernelTable(): string {
-  const results = loadResults<KernelRow[]>("kernels");
+function productTable(): string {
+  const results = loadResults<KernelRow[]>("products");
   const rows = results.flatMap(({ values, load }) =>
     values.map((row) => [
       row.name,
@@ -93,20 +102,6 @@ function kernelTable(): string {
 }
 
 const SPEEDS = ["wall, ms", "CPU, ms", "GFLOP/s", "GFLOP/s by CPU time", "load average"];
-
-function origin(results: readonly Result[]): string {
-  const from = results.map(({ adapter, cpu, versions }) => {
-    const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
-    return `${adapter}, ${cpu}, ${packages.join(", ")}`;
-  });
-  return [...new Set(from)].join("; ");
-}
-
-/** The first `names` columns hold words, the others numbers. */
-function table(head: readonly string[], rows: readonly string[][], names: number): string {
-  const rule = head.map((_, i) => (i < names ? "---" : "--:"));
-  return [head, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-}
 
 const seconds = (ms: number) => (ms / 1000).toFixed(1);
 const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);

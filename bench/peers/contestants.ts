@@ -1,0 +1,19 @@
+/** Who takes part. */
+
+export interface Contestant {
+  /** The module in `adapters/`. */
+  readonly adapter: string;
+  /** More switches for Node. */
+  readonly node?: readonly string[];
+  readonly note?: string;
+}
+
+/** The first is ours. */
+export const CONTESTANTS: readonly Contestant[] = [
+  { adapter: "ours" },
+  // V8's optimising WebAssembly compiler takes minutes for its 24 MB.
+  { adapter: "onnxruntime-web", node: ["--liftoff-only"] },
+  { adapter: "tfjs" },
+  { adapter: "jax-js" },
+  { adapter: "onnxruntime-node", note: "copies operands and results in every run" },
+];
