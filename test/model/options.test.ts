@@ -31,7 +31,8 @@ describe("options of a run", () => {
     assert.deepEqual(await paint({ promptSyntax: "a1111" }), usual);
     assert.notDeepEqual(await paint({ promptSyntax: "a1111", prompt: "a (red:1.4) horse" }), usual);
     await rejects({ promptSyntax: "a1111", prompt: "a horse AND a dog" }, /AND/);
-    await rejects({ promptSyntax: "a1111", prompt: "[a horse:a dog:1]" }, /from step to step/);
+    const changing = { promptSyntax: "a1111", prompt: "[a horse|a dog]", steps: 4 } as const;
+    await rejects(changing, /from step to step/);
   });
 
   it("paints prompts of several chunks, and the same text in both halves", async () => {

@@ -45,6 +45,7 @@ interface TaskCase {
   readonly seed: number;
   readonly n: number;
   readonly turbo: boolean;
+  readonly estimated: boolean;
   readonly picture: boolean;
 }
 
@@ -63,10 +64,10 @@ describe("image-to-image, inpainting, depth and upscaling against diffusers", ()
     removeCopies();
   });
 
-  const open = ({ model, turbo }: TaskCase, dtype: "f32" | "f16") => {
-    const key = `${model} ${turbo} ${dtype}`;
+  const open = (each: TaskCase, dtype: "f32" | "f16") => {
+    const key = `${each.model} ${each.turbo} ${each.estimated} ${dtype}`;
     const pipeline =
-      opened.get(key) ?? StableDiffusion.fromPretrained(folderOf(model, turbo), { device, dtype });
+      opened.get(key) ?? StableDiffusion.fromPretrained(folderOf(each), { device, dtype });
     opened.set(key, pipeline);
     return pipeline;
   };
@@ -119,8 +120,8 @@ describe("image-to-image, inpainting, depth and upscaling against diffusers", ()
   }
 });
 
-function folderOf(model: TaskCase["model"], turbo: boolean): string {
-  if (TASK_MODELS.some((name) => name === model)) return taskFolder(model as TaskModel);
+function folderOf({ model, turbo, estimated }: TaskCase): string {
+  if (TASK_MODELS.some((name) => name === model)) return taskFolder(model as TaskModel, estimated);
   const name = model as "tiny-v" | "tiny-eps";
   return turbo ? copyCheckpoint(name, trailingEuler) : checkpointPath(name);
 }

@@ -1,5 +1,5 @@
 /** The tiny checkpoints of the tasks beside text-to-image, completed with parts that others lend. */
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -17,11 +17,15 @@ const LENDERS: Readonly<Record<TaskModel, string>> = {
   "x4-b": "tiny-eps",
 };
 
-const made = new Map<TaskModel, string>();
+const made = new Map<string, string>();
 
-/** A whole diffusers folder of the model, in a temporary place; `removeTaskFolders` deletes all of them. */
-export function taskFolder(name: TaskModel): string {
-  const known = made.get(name);
+/**
+ * A whole diffusers folder of the model, in a temporary place; `removeTaskFolders` deletes all of them. With
+ * `estimator`, tiny-depth's depth estimator is in it.
+ */
+export function taskFolder(name: TaskModel, estimator = false): string {
+  const key = `${name} ${estimator}`;
+  const known = made.get(key);
   if (known) return known;
   const folder = mkdtempSync(join(tmpdir(), `${name}-`));
   cpSync(join(FIXTURES, "tasks", name), folder, { recursive: true });
@@ -30,8 +34,19 @@ export function taskFolder(name: TaskModel): string {
     const lent = upscalers ? "tiny-x4-vae" : `${LENDERS[name]}/${part}`;
     cpSync(join(FIXTURES, lent), join(folder, part), { recursive: true });
   }
-  made.set(name, folder);
+  if (estimator) addEstimator(folder);
+  made.set(key, folder);
   return folder;
+}
+
+function addEstimator(folder: string): void {
+  cpSync(join(FIXTURES, "tiny-depth"), folder, { recursive: true });
+  const index = join(folder, "model_index.json");
+  const parts = {
+    depth_estimator: ["transformers", "DPTForDepthEstimation"],
+    feature_extractor: ["transformers", "DPTImageProcessor"],
+  };
+  writeFileSync(index, JSON.stringify({ ...JSON.parse(readFileSync(index, "utf8")), ...parts }));
 }
 
 export function removeTaskFolders(): void {

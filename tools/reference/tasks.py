@@ -8,6 +8,7 @@ import diffusers
 import numpy as np
 import PIL.Image
 import torch
+import transformers
 from diffusers.models.autoencoders import vae as vae_module
 from diffusers.pipelines.stable_diffusion import (
     pipeline_stable_diffusion as text_module,
@@ -16,11 +17,11 @@ from diffusers.pipelines.stable_diffusion import (
     pipeline_stable_diffusion_inpaint as inpaint_module,
     pipeline_stable_diffusion_upscale as upscale_module,
 )
-from safetensors.torch import load_file
+from transformers.models.dpt.image_processing_pil_dpt import DPTImageProcessorPil
 
 from blocks import whole
-from load import scheduler_class
-from pictures import STEADY, in_float32, in_float64, relative_rms
+from load import FIXTURES, scheduler_class
+from pictures import STEADY, relative_rms
 from store import write_json, write_tensors
 from task_models import TASKS, complete
 
@@ -45,6 +46,7 @@ class Case:
     seed: int = 1
     n: int = 1
     turbo: bool = False
+    estimated: bool = False
     picture: bool = True
 
 
@@ -63,6 +65,7 @@ CASES = [
     Case("inpaint-two", "inpaint-b", (64, 72), (64, 72), 1.0, scheduler="euler", n=2, seed=12, picture=False),
     Case("depth-own", "depth", (64, 72), strength=0.8, steps=6, seed=13),
     Case("depth-euler", "depth", (80, 70), strength=0.6, scheduler="euler", seed=14, picture=False),
+    Case("depth-estimated", "depth", (64, 72), strength=0.8, scheduler="ddim", guidance=2.0, seed=24, estimated=True, picture=False),
     Case("depth-two", "depth", (64, 72), strength=1.0, scheduler="ddim", n=2, guidance=1.0, seed=15, picture=False),
     Case("x4-own", "x4-a", (16, 20), noiseLevel=20, seed=16),
     Case("x4-noisier", "x4-a", (16, 20), noiseLevel=40, seed=16, picture=False),
@@ -113,8 +116,8 @@ def add_case(models: Path, case: Case, tensors: dict) -> dict:
     with opened(models, case) as pipeline:
         given = inputs_of(case, pipeline)
         latents, samples = paint(pipeline, case, given)
-        exact, _ = paint(in_float64(pipeline), case, given)
-        in_float32(pipeline)
+        exact, _ = paint(in_dtype(pipeline, torch.float64), case, given)
+        in_dtype(pipeline, torch.float32)
         timesteps = [float(t) for t in pipeline.scheduler.timesteps]
     error = relative_rms(latents, exact)
     assert error < STEADY, f"{case.name}: f32 and f64 differ by {error:.1e}, too much to test other code by"
@@ -131,6 +134,14 @@ def add_case(models: Path, case: Case, tensors: dict) -> dict:
         **{key: value for key, value in asdict(case).items() if key != "image"}, "prompt": HORSE, "given": names, "float32Error": float(f"{error:.1e}"), "parts": parts_of(case),
         "schedulerClass": type(pipeline.scheduler).__name__, "timesteps": timesteps,
     }
+
+
+def in_dtype(pipeline, dtype: torch.dtype):
+    for name in ("text_encoder", "unet", "vae", "depth_estimator"):
+        model = getattr(pipeline, name, None)
+        if model is not None:
+            model.to(dtype)
+    return pipeline
 
 
 def parts_of(case: Case) -> str | None:
@@ -150,8 +161,8 @@ def opened(models: Path, case: Case):
 
 
 def prepared(kind, folder: Path, case: Case):
-    absent = {"depth_estimator": None, "feature_extractor": None} if "Depth" in kind.__name__ else {}
-    pipeline = kind.from_pretrained(folder, torch_dtype=torch.float32, **absent)
+    depth = depth_parts(case) if "Depth" in kind.__name__ else {}
+    pipeline = kind.from_pretrained(folder, torch_dtype=torch.float32, **depth)
     pipeline.set_progress_bar_config(disable=True)
     encode_contiguous(pipeline.vae)
     if case.turbo:
@@ -159,6 +170,18 @@ def prepared(kind, folder: Path, case: Case):
     elif case.scheduler:
         pipeline.scheduler = scheduler_class(case.scheduler).from_config(pipeline.scheduler.config)
     return pipeline
+
+
+def depth_parts(case: Case) -> dict:
+    """The tiny estimator, which the folder lacks, or nothing in its place."""
+    if not case.estimated:
+        return {"depth_estimator": None, "feature_extractor": None}
+    folder = FIXTURES / "tiny-depth"
+    estimator = transformers.DPTForDepthEstimation.from_pretrained(folder / "depth_estimator", dtype=torch.float32).eval()
+    return {
+        "depth_estimator": estimator,
+        "feature_extractor": DPTImageProcessorPil.from_pretrained(folder / "feature_extractor"),
+    }
 
 
 def encode_contiguous(vae) -> None:
@@ -187,7 +210,7 @@ def inputs_of(case: Case, pipeline) -> dict:
     if "Inpaint" in kind:
         mask = 255 * ((x + y > 0.6) & (x - y < 0.3)) - 90 * (x > 0.8)
         given["mask"] = PIL.Image.fromarray(mask.clip(0, 255).astype(np.uint8))
-    if "Depth" in kind:
+    if "Depth" in kind and not case.estimated:
         y, x = np.mgrid[0:13, 0:11] / 10
         given["depth"] = torch.from_numpy((3 + 2 * np.sin(4 * x) * np.cos(3 * y)).astype(np.float32))
     return given

@@ -469,8 +469,12 @@ describe("a hub that misbehaves", () => {
 
   it("lets one of two downloads fetch a file, and the other wait", async () => {
     let release = () => {};
+    // Either may come first: the request, or the word that the other waits.
+    const waiting = new Promise<void>((resolve) => {
+      release = resolve;
+    });
     hub.next(`/cdn/${FILE}`, (request, response) => {
-      release = () => sendFile(DATA)(request, response);
+      void waiting.then(() => sendFile(DATA)(request, response));
     });
     const onEvent = ({ status }: HubEvent) => void (status === "wait" && release());
     const both = await Promise.all([fetchFile({ onEvent }), fetchFile({ onEvent })]);

@@ -60,12 +60,12 @@ describe("the command line", () => {
 
   it("hands every option on", async () => {
     const { status, calls } = await generate([
-      ...["--model", "some/folder", "--negative-prompt", "dogs", "--guidance-scale", "5.5"],
+      ...["--model", folder, "--negative-prompt", "dogs", "--guidance-scale", "5.5"],
       ...["--scheduler", "euler", "--seed", "7", "--width", "128", "--height", "64"],
       ...["--num-images", "2", "--dtype", "f16", "--strict"],
     ]);
     assert.equal(status, 0);
-    assert.equal(calls.directory, "some/folder");
+    assert.equal(calls.directory, folder);
     assert.deepEqual([calls.options?.dtype, calls.options?.strict], ["f16", true]);
     const { signal, onStep, ...request } = calls.request ?? assert.fail();
     assert.deepEqual(request, {
