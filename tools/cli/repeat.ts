@@ -36,6 +36,9 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   promptSyntax: "plain",
 };
 
+/** The checkpoint that runs where none is named (default-model.node.ts), by its folder's name. */
+const SHIPPED = "shapes";
+
 /** From our own record, else from the web UI's `parameters`; undefined where neither can be read. */
 export function repeatCommand(texts: readonly PictureText[]): string | undefined {
   return fromRecord(recordOf(texts)) ?? fromWebUi(texts);
@@ -86,7 +89,7 @@ function commandOf(
   const words = [
     // A prompt that looks like an option has to be the value of one.
     ...(prompt.startsWith("-") ? optionOf("--prompt", prompt) : [shellQuote(prompt)]),
-    ...(typeof model === "string" ? optionOf("--model", model) : []),
+    ...(typeof model === "string" && model !== SHIPPED ? optionOf("--model", model) : []),
     ...options,
     ...SWITCHES.filter(([field]) => request[field] === true).map(([, option]) => option),
   ];

@@ -21,6 +21,11 @@ describe("the command that paints a picture again", () => {
     );
   });
 
+  it("does not name the checkpoint that runs where none is named", () => {
+    const texts = record({ request: { prompt: "a cube", seed: 1 }, model: { name: "shapes" } });
+    assert.equal(repeatCommand(texts), "wgsl-diffusion generate 'a cube' --seed 1");
+  });
+
   it("says what other tasks ask for, where it is not the usual", () => {
     const task = { strength: 0.5, noiseLevel: 20, eta: 1, rng: "cuda", clipSkip: 2 };
     const more = { promptSyntax: "a1111", vaeTiling: true, watermark: true };
