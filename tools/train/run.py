@@ -25,9 +25,9 @@ class Run:
             file.write(line + "\n")
 
     def autocast(self):
-        """bf16 on a GPU, f32 on a CPU (few CPUs multiply bf16 faster)."""
-        if self.device.type == "cuda":
-            return torch.autocast("cuda", torch.bfloat16)
+        """bf16 on a GPU, and on a CPU that multiplies it (a quarter faster on Zen 4); else f32."""
+        if self.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported():
+            return torch.autocast(self.device.type, torch.bfloat16)
         return contextlib.nullcontext()
 
     def load(self, name):
