@@ -1,9 +1,11 @@
 /** A GPU device with what the engine keeps for it: its abilities, its pipelines, its faults. */
-import { isSoftware, loadGPU, readShader } from "#platform";
+import { isSoftware, loadGPU, matrixWanted, readShader } from "#platform";
 import { assemble, type OperandTypes } from "../shaders/assemble.ts";
 import type { AnyKernel } from "../shaders/kernel.ts";
+import type { MatrixUnit } from "../shaders/matrix.ts";
 import { DiffusionError } from "./errors.ts";
 import type { Target } from "./lower/lowering.ts";
+import { MATRIX_FEATURE, matrixUnitOf, withDialect } from "./matrix.ts";
 
 export interface DeviceOptions {
   /** This kind of adapter or nothing (Node only). */
@@ -20,6 +22,8 @@ export interface DeviceOptions {
   readonly bake?: boolean;
   /** Kernels as a CPU that plays a GPU likes them, or as a GPU does. Default: by what the adapter is. */
   readonly software?: boolean;
+  /** Multiply halves on matrix units where there are any. Default: on a GPU; `true` for software adapters too. */
+  readonly matrix?: boolean | undefined;
   /** Most bytes of GPU memory to allocate; beyond it GPU_OOM. Default: no bound. */
   readonly memoryBudget?: number;
 }
@@ -38,9 +42,12 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
       hint: "Run `wgsl-diffusion devices` to see why.",
     });
   }
-  const descriptor = options.minimal ? {} : everything(adapter);
+  const unit = usesMatrices(adapter, options) ? matrixUnitOf(adapter) : undefined;
+  const descriptor = options.minimal ? {} : everything(adapter, unit ? [MATRIX_FEATURE] : []);
   try {
-    return new Device(adapter.info, await adapter.requestDevice(descriptor), options);
+    const device = await adapter.requestDevice(descriptor);
+    const matrix = unit && (await withDialect(device, unit, readShader));
+    return new Device(adapter.info, device, options, matrix);
   } catch (cause) {
     throw new DiffusionError(
       "LIMIT",
@@ -50,14 +57,21 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   }
 }
 
-function everything(adapter: GPUAdapter): GPUDeviceDescriptor {
+function usesMatrices({ info }: GPUAdapter, options: DeviceOptions): boolean {
+  return !options.minimal && matrixWanted(options, isSoftware(info));
+}
+
+function everything(adapter: GPUAdapter, more: readonly string[]): GPUDeviceDescriptor {
   const limits = [
     "maxBufferSize",
     "maxStorageBufferBindingSize",
     "maxComputeWorkgroupStorageSize",
   ] as const;
   return {
-    requiredFeatures: FEATURES.filter((name) => adapter.features.has(name)) as GPUFeatureName[],
+    requiredFeatures: [
+      ...FEATURES.filter((name) => adapter.features.has(name)),
+      ...more,
+    ] as GPUFeatureName[],
     requiredLimits: Object.fromEntries(limits.map((name) => [name, adapter.limits[name]])),
   };
 }
@@ -73,7 +87,7 @@ export class Device {
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
   readonly #sources = new Map<string, Promise<string>>();
 
-  constructor(info: GPUAdapterInfo, gpu: GPUDevice, options: DeviceOptions) {
+  constructor(info: GPUAdapterInfo, gpu: GPUDevice, options: DeviceOptions, matrix?: MatrixUnit) {
     this.gpu = gpu;
     this.info = info;
     this.#budget = options.memoryBudget ?? Number.POSITIVE_INFINITY;
@@ -84,6 +98,7 @@ export class Device {
       features: new Set(gpu.features),
       software: options.software ?? isSoftware(info),
       bake: options.bake ?? !isSoftware(info),
+      matrix,
     };
     gpu.addEventListener("uncapturederror", ({ error }) => {
       const code = error instanceof GPUOutOfMemoryError ? "GPU_OOM" : "GPU_VALIDATION";

@@ -1,4 +1,4 @@
-/** Puts the final WGSL of a kernel together: enables, constants, accessors, fragments, the file. */
+/** Puts the final WGSL of a kernel together: preface, constants, accessors, fragments, the file. */
 import type { ConstantValue, Dims, Kernel, OperandSpec, StorageType } from "./kernel.ts";
 
 export type OperandTypes = Readonly<Record<string, StorageType | undefined>>;
@@ -16,13 +16,20 @@ export function assemble<P>(
 ): string {
   const absent = kernel.operands.filter(({ name }) => types[name] === undefined);
   return [
-    ...(kernel.enables ?? []).map((name) => `enable ${name};`),
+    ...(kernel.preface?.(params) ?? []),
     ...Object.entries(kernel.constants(params)).map(([name, value]) => constantLine(name, value)),
     ...dimsLines(kernel, params, bake),
     ...kernel.operands.map((operand) => accessors(operand, types[operand.name])),
     ...(kernel.lib ?? []).map((stem) => read(`lib/${stem}`)),
-    withoutBindings(read(kernel.name), absent),
+    pinned(withoutBindings(read(kernel.name), absent), kernel.preface?.(params) ?? []),
   ].join("\n");
+}
+
+/** A kernel may ask for its size of subgroups only where the device lets it. */
+function pinned(text: string, preface: readonly string[]): string {
+  return preface.includes("enable subgroup_size_control;")
+    ? text
+    : text.replace(/^@subgroup_size\(.*\)$/m, "");
 }
 
 function dimsLines<P>(kernel: Kernel<P>, params: P, bake: boolean): string[] {
@@ -92,8 +99,9 @@ function withoutBindings(text: string, absent: readonly OperandSpec[]): string {
  * one channel and four are in arithmetic), `loadX(i)`, `elementX(i)`, `storeX(i, v)`. `unpackX(v)` is what an
  * element that was read earlier stands for: a thread may keep it packed until then.
  */
-function accessors({ name, access }: OperandSpec, type: StorageType | undefined): string {
+function accessors({ name, access, halves }: OperandSpec, type: StorageType | undefined): string {
   const upper = name[0]!.toUpperCase() + name.slice(1);
+  if (halves) return `alias ${upper} = ${halves === "eights" ? "vec4<u32>" : "f16"};`;
   if (type === undefined) {
     return `fn load${upper}(i: u32) -> vec4<f32> { return vec4<f32>(); }\nfn element${upper}(i: u32) -> f32 { return 0.0; }`;
   }

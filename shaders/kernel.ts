@@ -10,8 +10,8 @@ export interface Kernel<P> {
   readonly operands: readonly OperandSpec[];
   /** Fragments of `shaders/lib/` that the text uses. */
   readonly lib?: readonly string[];
-  /** WGSL `enable` extensions, and so device features, that the text needs. */
-  readonly enables?: readonly string[];
+  /** Lines in front of all others: directives, which must stand there, and aliases that depend on the parameters. */
+  preface?(params: P): readonly string[];
   /** Values that become WGSL `const` lines in front of the file: flags, and sizes of arrays and groups. */
   constants(params: P): Constants;
   /**
@@ -32,6 +32,11 @@ export interface OperandSpec {
   readonly access: "read" | "write";
   /** An absent operand loses its binding line and its accessors return zero. */
   readonly optional?: true;
+  /**
+   * Halves as matrix kernels take them: the elements are eight of them (`vec4<u32>`) or one (`f16`), and there are
+   * no accessors.
+   */
+  readonly halves?: "eights" | "ones";
 }
 
 /** An integer becomes `u32`, a boolean `bool`, a list `array<u32, n>`; other types are spelt out. */

@@ -1,6 +1,15 @@
 /** Lowering of attention: heads of up to 128 channels by one kernel (of two forms), wider ones by matrix products. */
-import { attentionBlock, attention as attentionTiles } from "../../shaders/attention.ts";
+import {
+  type AttentionParams,
+  attentionBlock,
+  attention as attentionTiles,
+} from "../../shaders/attention.ts";
 import { attentionRows } from "../../shaders/attention-rows.ts";
+import {
+  attentionTile,
+  type MatrixAttentionParams,
+  matrixAttention,
+} from "../../shaders/matrix-attention.ts";
 import { attention as attentionOp } from "../ops/attention.ts";
 import { cast, mul } from "../ops/elementwise.ts";
 import { concat, permute, reshape, slice, split, transpose } from "../ops/layout.ts";
@@ -8,7 +17,7 @@ import { matmul } from "../ops/linear.ts";
 import { softmax } from "../ops/norm.ts";
 import { channels } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import type { Lowering } from "./lowering.ts";
+import type { Lowering, Storage, Target } from "./lowering.ts";
 
 /** The kernels have room for the sums of this many channels of v. */
 const MAX_CHANNELS = 128;
@@ -32,13 +41,29 @@ const attention: Lowering = {
     const y = emitter.write(t);
     const params = { ...sizes(t), ...views };
     const operands = { ...storages, y };
-    if (emitter.target.software) emitter.dispatch(attentionRows, params, operands, t.label);
+    const matrices = onMatrices(params, storages, emitter.target);
+    if (matrices) emitter.dispatch(matrixAttention(matrices.unit), matrices, operands, t.label);
+    else if (emitter.target.software) emitter.dispatch(attentionRows, params, operands, t.label);
     else {
       const block = attentionBlock(emitter.target);
       emitter.dispatch(attentionTiles, { ...params, block }, operands, t.label);
     }
   },
 };
+
+/** The matrix form's parameters, where q, k and v are halves that can be read eight at a time. */
+function onMatrices(
+  params: AttentionParams,
+  storages: Readonly<Record<string, Storage>>,
+  { matrix: unit, maxWorkgroupStorage }: Target,
+): MatrixAttentionParams | undefined {
+  const { q, k, v, d, e } = params;
+  const eights = [q, k, v].every(({ offset, pitch }) => offset % 2 === 0 && pitch % 2 === 0);
+  const halves = Object.values(storages).every(({ type }) => type === "f16");
+  if (!unit || !eights || !halves || d % 8 !== 0 || e % 8 !== 0) return undefined;
+  const tile = attentionTile(params, unit, { maxWorkgroupStorage });
+  return tile && { ...params, unit, tile };
+}
 
 function sizes({ inputs, attrs }: Tensor) {
   const { q, k, v } = inputs as { q: Tensor; k: Tensor; v: Tensor };

@@ -2,7 +2,7 @@
 import { type Conv2dParams, conv2d as conv2dKernel, convProduct } from "../../shaders/conv2d.ts";
 import { type Activation, type Epilogue, NO_EPILOGUE } from "../../shaders/epilogue.ts";
 import { type GemmParams, gemm as gemmKernel } from "../../shaders/gemm.ts";
-import { type SplitKSumParams, splitKSum } from "../../shaders/split-k-sum.ts";
+import type { MatrixUnit } from "../../shaders/matrix.ts";
 import { chooseTiling } from "../../shaders/tile.ts";
 import type { Padding } from "../ops/conv2d.ts";
 import { cast } from "../ops/elementwise.ts";
@@ -10,8 +10,17 @@ import { expand, pad, permute, reshape, transpose } from "../ops/layout.ts";
 import { linear as linearOp } from "../ops/linear.ts";
 import { channels, numel, rows, sameShape, vectors } from "../shape.ts";
 import { createTensor, type Tensor } from "../tensor.ts";
-import type { Emitter, Lowering, Storage } from "./lowering.ts";
+import type { Emitter, Lowering, Storage, View } from "./lowering.ts";
+import {
+  emitMatrixConv,
+  emitMatrixGemm,
+  packConv,
+  packLinear,
+  readsPlain,
+  unitFor,
+} from "./matrix.ts";
 import { emitPlanes, type PlaneProduct, planesFit } from "./planes.ts";
+import { emitSlices, type ProductOperands } from "./split.ts";
 
 /** What fusion may have added to a linear or conv2d node. */
 export interface EpilogueAttrs {
@@ -20,18 +29,22 @@ export interface EpilogueAttrs {
   readonly gated?: boolean;
 }
 
-/** x·Wᵀ becomes x·w with w = Wᵀ in the dtype of x; biases are f32. */
+/** x·Wᵀ becomes x·w with w = Wᵀ in the dtype of x, in fragments where there are matrix units; biases are f32. */
 const linear: Lowering = {
-  rewrite(t) {
+  rewrite(t, target) {
     const { x, weight, bias } = t.inputs;
-    const w = cast(wholeVectors(transpose(weight!, 0, 1), 0), x!.dtype);
+    const unit = unitFor(x!, target);
+    const columns = transpose(weight!, 0, 1);
+    const w = unit
+      ? packLinear(columns, unit, t.attrs.gated === true)
+      : cast(wholeVectors(columns, 0), x!.dtype);
     const inputs = { ...t.inputs, x: x!, weight: undefined, w, bias: bias && cast(bias, "f32") };
     return createTensor(
       "gemm",
       t.shape,
       t.dtype,
       inputs,
-      { ...t.attrs, batch: 1, M: rows(x!.shape) },
+      { ...t.attrs, batch: 1, M: rows(x!.shape), N: weight!.shape[0], packed: unit },
       t.label,
     );
   },
@@ -56,8 +69,9 @@ const matmul: Lowering = {
     const x = flatBatch(a, lead);
     // One right side for all: the batch is just more rows.
     const one = w.shape[0] === 1 && x.shape[0] === batch;
-    const attrs = one ? { batch: 1, M: batch * M } : { batch, M };
-    const shape = [...lead, M, t.shape.at(-1)!];
+    const N = t.shape.at(-1)!;
+    const attrs = one ? { batch: 1, M: batch * M, N } : { batch, M, N };
+    const shape = [...lead, M, N];
     return createTensor("gemm", shape, t.dtype, { x, w }, { ...attrs, K }, t.label);
   },
 };
@@ -74,13 +88,14 @@ function flatBatch(t: Tensor, lead: readonly number[]): Tensor {
 const gemm: Lowering = {
   emit(t, emitter) {
     const { x, w } = t.inputs as { x: Tensor; w: Tensor };
-    const { batch, M, gated } = t.attrs as { batch: number; M: number; gated?: boolean };
-    const { storage, offset, pitch: xPitch } = emitter.view(x);
+    const { batch, M, N, gated, packed } = t.attrs as unknown as GemmAttrs;
+    const unit = packed ?? unitFor(x, emitter.target);
+    const { storage, offset, pitch: xPitch } = leftSide(x, unit !== undefined, emitter);
     const shared = (side: Tensor) => batch > 1 && side.shape[0] === 1;
     const params: Omit<GemmParams, "tile"> = {
       batch,
       M,
-      N: channels(w.shape),
+      N,
       K: channels(x.shape),
       xOffset: offset,
       xPitch,
@@ -92,12 +107,30 @@ const gemm: Lowering = {
     const operands = { x: storage, w: emitter.read(w), ...epilogueOperands(t, emitter) };
     const product = gemmOnPlanes(params);
     const all = { ...operands, y: emitter.write(t) };
+    if (unit && (packed || readsPlain(params, operands.w, unit)))
+      return emitMatrixGemm(params, packed !== undefined, unit, all, emitter, t.label);
     const sharesLeft = batch > 1 && params.xBatch === 0;
     if (!sharesLeft && planesFit(product, emitter.target))
       emitPlanes(product, all, emitter, t.label);
     else emitGemm(params, all, emitter, t.label);
   },
 };
+
+interface GemmAttrs {
+  readonly batch: number;
+  readonly M: number;
+  readonly N: number;
+  readonly gated?: boolean;
+  /** The matrix units for which w is packed. */
+  readonly packed?: MatrixUnit;
+}
+
+/** Where x lies: a slice of a wider tensor in place, but for matrix units only at eighths. */
+function leftSide(x: Tensor, eights: boolean, emitter: Emitter): View {
+  const view = emitter.view(x);
+  if (!eights || (view.offset % 2 === 0 && view.pitch % 2 === 0)) return view;
+  return { storage: emitter.read(x), offset: 0, pitch: channels(x.shape) / 4 };
+}
 
 /** On tiles; a long sum of few tiles in slices, which are a batch whose partial sums are added up at the end. */
 function emitGemm(
@@ -111,20 +144,12 @@ function emitGemm(
     emitter.dispatch(gemmKernel, { ...params, tile }, operands, label);
     return;
   }
-  const { M, N } = params;
   const K = params.K / slices;
-  const cut = { batch: slices, K, xBatch: K / 4, wBatch: K * Math.ceil(N / 4) };
+  const cut = { batch: slices, K, xBatch: K / 4, wBatch: K * Math.ceil(params.N / 4) };
   const slice: GemmParams = { ...params, ...NO_EPILOGUE, ...cut, tile };
-  const y = partialSums(slices, M, N, emitter, label);
-  const { x, w, ...rest } = operands;
-  emitter.dispatch(gemmKernel, slice, { x, w, y }, label);
-  emitter.dispatch(splitKSum, { ...params, slices }, { ...rest, x: y }, label);
-}
-
-type ProductOperands = Readonly<Record<string, Storage | undefined>>;
-
-function partialSums(slices: number, M: number, N: number, emitter: Emitter, label: string) {
-  return emitter.scratch("f32", slices * M * Math.ceil(N / 4), `${label} slices`);
+  emitSlices({ ...params, slices }, operands, emitter, label, (some) =>
+    emitter.dispatch(gemmKernel, slice, some, label),
+  );
 }
 
 /** Rows are the pixels of a picture one pixel high. */
@@ -159,7 +184,7 @@ function gemmOnPlanes(p: Omit<GemmParams, "tile">): PlaneProduct {
 }
 
 const conv2d: Lowering = {
-  rewrite(t) {
+  rewrite(t, target) {
     const { x, weight, bias } = t.inputs as { x: Tensor; weight: Tensor; bias?: Tensor };
     const { stride, padding } = t.attrs as { stride: readonly number[]; padding: Padding };
     const [outChannels, inChannels, kh, kw] = weight.shape as [number, number, number, number];
@@ -168,16 +193,19 @@ const conv2d: Lowering = {
       const flat = linearOp(x, reshape(weight, [outChannels, inChannels]), bias);
       return { ...flat, inputs: { ...t.inputs, ...flat.inputs }, attrs: t.attrs, label: t.label };
     }
-    const w = cast(wholeVectors(permute(weight, [2, 3, 1, 0]), 2), x.dtype);
+    const unit = unitFor(x, target);
+    const taps = permute(weight, [2, 3, 1, 0]);
+    const w = unit ? packConv(taps, unit) : cast(wholeVectors(taps, 2), x.dtype);
     const inputs = { ...t.inputs, weight: undefined, w, bias: bias && cast(bias, "f32") };
-    return createTensor("conv", t.shape, t.dtype, inputs, t.attrs, t.label);
+    const attrs = { ...t.attrs, kernel: [kh, kw], packed: unit };
+    return createTensor("conv", t.shape, t.dtype, inputs, attrs, t.label);
   },
 };
 
 const conv: Lowering = {
   emit(t, emitter) {
     const { x, w } = t.inputs as { x: Tensor; w: Tensor };
-    const { stride, padding } = t.attrs as { stride: [number, number]; padding: Padding };
+    const { stride, padding, kernel, packed } = t.attrs as unknown as ConvAttrs;
     const [batch, sourceHeight, sourceWidth, inChannels] = x.shape as [
       number,
       number,
@@ -199,7 +227,7 @@ const conv: Lowering = {
       outHeight,
       outWidth,
       outChannels,
-      kernel: [w.shape[0]!, w.shape[1]!],
+      kernel,
       stride,
       top: padding[0],
       left: padding[2],
@@ -208,10 +236,19 @@ const conv: Lowering = {
     const operands = { x: emitter.read(x), w: emitter.read(w), ...epilogueOperands(t, emitter) };
     const product = convOnPlanes(params, padding);
     const all = { ...operands, y: emitter.write(t) };
-    if (planesFit(product, emitter.target)) emitPlanes(product, all, emitter, t.label);
+    if (packed) emitMatrixConv(params, packed, all, emitter, t.label);
+    else if (planesFit(product, emitter.target)) emitPlanes(product, all, emitter, t.label);
     else emitConv(params, all, emitter, t.label);
   },
 };
+
+interface ConvAttrs {
+  readonly stride: readonly [number, number];
+  readonly padding: Padding;
+  readonly kernel: readonly [number, number];
+  /** The matrix units for which w is packed. */
+  readonly packed?: MatrixUnit;
+}
 
 /** As `emitGemm`. */
 function emitConv(
@@ -227,12 +264,10 @@ function emitConv(
     return;
   }
   const { M, N } = product;
-  const y = partialSums(slices, M, N, emitter, label);
   const slice = { ...params, ...NO_EPILOGUE, tile, slices };
-  const { x, w, ...rest } = operands;
-  emitter.dispatch(conv2dKernel, slice, { x, w, y }, label);
-  const sum: SplitKSumParams = { ...params, slices, M, N };
-  emitter.dispatch(splitKSum, sum, { ...rest, x: y }, label);
+  emitSlices({ ...params, slices, M, N }, operands, emitter, label, (some) =>
+    emitter.dispatch(conv2dKernel, slice, some, label),
+  );
 }
 
 function convOnPlanes(p: Conv2dParams, [top, bottom]: Padding): PlaneProduct {

@@ -1,5 +1,6 @@
 /** The vocabulary of lowering: from ops to dispatches of kernels on storages. */
 import type { AnyKernel, Kernel } from "../../shaders/kernel.ts";
+import type { MatrixUnit } from "../../shaders/matrix.ts";
 import type { StoredType } from "../dtype.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -13,6 +14,8 @@ export interface Target {
   readonly software: boolean;
   /** Kernels get their dims as constants, not as uniforms. */
   readonly bake: boolean;
+  /** What multiplies halves and sums them up in f32, where there is such a unit and it may be used. */
+  readonly matrix?: MatrixUnit | undefined;
 }
 
 /** A stretch of GPU memory for one tensor, before it has a buffer: `vectors` elements of four values. */

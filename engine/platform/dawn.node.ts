@@ -6,6 +6,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DiffusionError } from "../errors.ts";
+import { matrixUnitOf } from "../matrix.ts";
 import { swiftShaderDriver } from "./swiftshader.node.ts";
 
 /** Where kernels run: a GPU, Mesa's software driver, or Google's (npm, always there in a checkout). */
@@ -20,6 +21,8 @@ export interface LoadWebGPUOptions {
   readonly preferSoftware?: boolean | undefined;
   /** `null` compiles everything and runs nothing: for checks of shaders and layouts only. */
   readonly backend?: "null" | undefined;
+  /** Switch on what shows matrix units (default: `WGSL_DIFFUSION_MATRIX`, else on a GPU only). */
+  readonly matrix?: boolean | undefined;
   /** More Dawn switches, such as `enable-dawn-features=skip_validation`. */
   readonly switches?: readonly string[] | undefined;
 }
@@ -48,22 +51,79 @@ const loaded = new Map<string, Promise<GPU>>();
 async function findGPU(options: LoadWebGPUOptions): Promise<GPU> {
   const dawn = await importDawn();
   Object.assign(globalThis, dawn.globals);
-  if (options.backend) return dawn.create(["backend=null", ...SWITCHES]);
+  if (options.backend)
+    return dawn.create(["backend=null", ...switchList(SWITCHES), ...(options.switches ?? [])]);
   for (const kind of order(options)) {
-    const gpu = await tryKind(dawn, kind, options.switches ?? []);
+    const gpu = await tryKind(dawn, kind, options);
     if (gpu) return gpu;
   }
   throw noAdapter(options.adapter);
 }
 
-/**
- * `allow_unsafe_apis` shows the experimental subgroup matrices, f16 on NVIDIA is off by default,
- * and quantised timestamps are too coarse (65 us) to time a kernel.
- */
-const SWITCHES = [
-  "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia",
-  "disable-dawn-features=timestamp_quantization",
+export interface Switch {
+  readonly name: string;
+  readonly value: "enable" | "disable";
+  readonly gives: string;
+  /** Requested only where the adapter then shows matrix units that the kernels can use. */
+  readonly forMatrices: boolean;
+}
+
+/** Dawn's switches that the engine may request, and what for. */
+export const SWITCHES: readonly Switch[] = [
+  {
+    name: "timestamp_quantization",
+    value: "disable",
+    gives: "timestamps finer than 65 us",
+    forMatrices: false,
+  },
+  {
+    name: "allow_unsafe_apis",
+    value: "enable",
+    gives: "matrix units (chromium-experimental-subgroup-matrix)",
+    forMatrices: true,
+  },
+  {
+    name: "vulkan_enable_f16_on_nvidia",
+    value: "enable",
+    gives: "shader-f16 on NVIDIA, which matrix units need",
+    forMatrices: true,
+  },
+  {
+    name: "vulkan_use_cooperative_matrix_robust_access",
+    value: "enable",
+    gives: "matrix loads that the hardware keeps within bounds, not the shader",
+    forMatrices: true,
+  },
 ];
+
+const PLAIN = SWITCHES.filter(({ forMatrices }) => !forMatrices);
+
+/** As dawn.node takes them. */
+function switchList(switches: readonly Switch[]): string[] {
+  return (["enable", "disable"] as const).flatMap((value) => {
+    const names = switches.filter((each) => each.value === value).map(({ name }) => name);
+    return names.length > 0 ? [`${value}-dawn-features=${names.join(",")}`] : [];
+  });
+}
+
+/** Whether matrix units are to be used on such an adapter. */
+export function matrixWanted(
+  options: { matrix?: boolean | undefined },
+  software: boolean,
+): boolean {
+  return options.matrix ?? matrixFromEnvironment() ?? !software;
+}
+
+/** `WGSL_DIFFUSION_MATRIX=on` takes them on a software adapter too, `off` nowhere. */
+function matrixFromEnvironment(): boolean | undefined {
+  const value = process.env.WGSL_DIFFUSION_MATRIX;
+  if (!value) return undefined;
+  if (value === "on" || value === "off") return value === "on";
+  throw new DiffusionError(
+    "BAD_REQUEST",
+    `WGSL_DIFFUSION_MATRIX must be on or off (got "${value}")`,
+  );
+}
 
 /** `system` is whatever the machine's own drivers offer: a GPU where there is one, else lavapipe. */
 function order(options: LoadWebGPUOptions): readonly (AdapterKind | "system")[] {
@@ -74,20 +134,31 @@ function order(options: LoadWebGPUOptions): readonly (AdapterKind | "system")[] 
 async function tryKind(
   dawn: Dawn,
   kind: AdapterKind | "system",
-  switches: readonly string[],
+  options: LoadWebGPUOptions,
 ): Promise<GPU | undefined> {
-  if (kind === "system" || kind === "hardware") {
-    const gpu = dawn.create([...SWITCHES, ...switches]);
-    const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-    return adapter && (kind === "system" || !isSoftware(adapter.info)) ? gpu : undefined;
-  }
+  if (kind === "system") return findAdapter(dawn, options, () => true);
+  if (kind === "hardware") return findAdapter(dawn, options, (info) => !isSoftware(info));
   const driver = kind === "lavapipe" ? lavapipeDriver() : swiftShaderDriver();
   return driver === undefined
     ? undefined
-    : withVulkanDriver(driver, async () => {
-        const gpu = dawn.create([...SWITCHES, ...switches]);
-        return (await gpu.requestAdapter()) ? gpu : undefined;
-      });
+    : withVulkanDriver(driver, () => findAdapter(dawn, options, () => true));
+}
+
+/** A GPU whose best adapter is admitted; with the switches for matrices where they give any. */
+async function findAdapter(
+  dawn: Dawn,
+  options: LoadWebGPUOptions,
+  admits: (info: GPUAdapterInfo) => boolean,
+): Promise<GPU | undefined> {
+  const create = async (switches: readonly Switch[]) => {
+    const gpu = dawn.create([...switchList(switches), ...(options.switches ?? [])]);
+    return { gpu, adapter: await gpu.requestAdapter({ powerPreference: "high-performance" }) };
+  };
+  const plain = await create(PLAIN);
+  if (!plain.adapter || !admits(plain.adapter.info)) return undefined;
+  if (!matrixWanted(options, isSoftware(plain.adapter.info))) return plain.gpu;
+  const { gpu, adapter } = await create(SWITCHES);
+  return adapter && matrixUnitOf(adapter) ? gpu : plain.gpu;
 }
 
 /** True for an adapter that computes on the CPU. */

@@ -82,8 +82,28 @@ export function describeBothForms(
   for (const software of [false, true]) {
     const form = software ? "in the form for CPUs" : "in the form for GPUs";
     const suite = (getDevice: () => Device) => define(getDevice, software);
-    describeOnEveryAdapter(`${name}, ${form}`, suite, { software, bake: false });
+    describeOnEveryAdapter(`${name}, ${form}`, suite, { software, bake: false, matrix: false });
   }
+}
+
+/**
+ * A suite for kernels on matrix units, with sizes as uniforms. It is skipped on adapters without such units, but
+ * fails there where WGSL_DIFFUSION_MATRIX=on says that there are some.
+ */
+export function describeOnMatrixUnits(
+  name: string,
+  define: (getDevice: () => Device, adapter: AdapterKind) => void,
+): void {
+  const suite = (getDevice: () => Device, adapter: AdapterKind) => {
+    before(function () {
+      if (getDevice().target.matrix) return;
+      if (process.env.WGSL_DIFFUSION_MATRIX === "on")
+        throw new Error(`${adapter} shows no matrix units that the kernels can use`);
+      this.skip();
+    });
+    define(getDevice, adapter);
+  };
+  describeOnEveryAdapter(`${name}, on matrix units`, suite, { matrix: true, bake: false });
 }
 
 /** Throws the fault of anything that was submitted so far. */
