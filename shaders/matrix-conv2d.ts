@@ -3,7 +3,7 @@ import { type Conv2dParams, convProduct } from "./conv2d.ts";
 import { EPILOGUE_LIB, EPILOGUE_OPERANDS, epilogueConstants, epilogueDims } from "./epilogue.ts";
 import type { Kernel } from "./kernel.ts";
 import {
-  dialectLib,
+  dialectLibs,
   type MatrixTile,
   type MatrixUnit,
   matrixPreface,
@@ -13,6 +13,7 @@ import {
   PANEL,
   packedRight,
   rightDims,
+  rightHalves,
 } from "./matrix.ts";
 import type { ProductSize } from "./tile.ts";
 
@@ -29,13 +30,17 @@ export function matrixConv2d({ dialect }: MatrixUnit): Kernel<MatrixConv2dParams
     name: "matrix-conv2d",
     operands: [
       { name: "x", access: "read", halves: "eights" },
-      { name: "w", access: "read", halves: "ones" },
+      { name: "w", access: "read", halves: rightHalves(dialect) },
       ...EPILOGUE_OPERANDS,
       { name: "y", access: "write" },
     ],
-    lib: ["lanes", dialectLib(dialect), "matrix-tile", ...EPILOGUE_LIB],
+    lib: ["lanes", ...dialectLibs(dialect), "matrix-tile", ...EPILOGUE_LIB],
     preface: ({ unit }) => matrixPreface(unit),
-    constants: (p) => ({ ...matrixTileConstants(p.tile, p.unit), ...epilogueConstants(p) }),
+    constants: (p) => ({
+      PACKED: true,
+      ...matrixTileConstants(p.tile, p.unit),
+      ...epilogueConstants(p),
+    }),
     dims,
     workgroups: (p) => matrixTileGrid(matrixConvProduct(p), p.tile, p.slices),
     flops: (p) => 2 * convProduct(p).M * p.outChannels * p.inChannels * p.kernel[0] * p.kernel[1],

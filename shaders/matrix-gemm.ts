@@ -8,7 +8,7 @@ import {
 } from "./epilogue.ts";
 import type { Kernel } from "./kernel.ts";
 import {
-  dialectLib,
+  dialectLibs,
   type MatrixTile,
   type MatrixUnit,
   matrixPreface,
@@ -18,6 +18,7 @@ import {
   PANEL,
   type RightSide,
   rightDims,
+  rightHalves,
 } from "./matrix.ts";
 import type { ProductSize } from "./tile.ts";
 
@@ -29,7 +30,7 @@ export interface MatrixGemmParams extends Epilogue, ProductSize {
   readonly xPitch: number;
   readonly xBatch: number;
   readonly right: RightSide;
-  /** w: halves from batch to batch (0 shares it). */
+  /** w: eights from batch to batch (0 shares it). */
   readonly wBatch: number;
 }
 
@@ -39,14 +40,15 @@ export function matrixGemm({ dialect }: MatrixUnit): Kernel<MatrixGemmParams> {
     name: "matrix-gemm",
     operands: [
       { name: "x", access: "read", halves: "eights" },
-      { name: "w", access: "read", halves: "ones" },
+      { name: "w", access: "read", halves: rightHalves(dialect) },
       ...EPILOGUE_OPERANDS,
       { name: "y", access: "write" },
     ],
-    lib: ["lanes", dialectLib(dialect), "matrix-tile", ...EPILOGUE_LIB],
+    lib: ["lanes", ...dialectLibs(dialect), "matrix-tile", ...EPILOGUE_LIB],
     preface: ({ unit }) => matrixPreface(unit),
     constants: (p) => ({
       GATED: p.gated,
+      PACKED: p.right.packed,
       ...matrixTileConstants(p.tile, p.unit),
       ...epilogueConstants(p),
     }),

@@ -3,7 +3,7 @@
 // One workgroup: a tile of y (lib/matrix-tile); of GATED sums the second half of a subgroup's fragments are the gates
 // of the first.
 @group(0) @binding(0) var<storage, read> x: array<X>;                // [batch, M, K], in eights
-@group(0) @binding(1) var<storage, read> w: array<W>;                // [batch, K, N] in fragments, or in rows
+@group(0) @binding(1) var<storage, read> w: array<W>;                // [batch, K, N] in fragments, or in rows, in eights
 @group(0) @binding(2) var<storage, read> bias: array<Bias>;          // [N]
 @group(0) @binding(3) var<storage, read> rowBias: array<RowBias>;    // [M / ROWS_PER_BIAS, N]
 @group(0) @binding(4) var<storage, read> residual: array<Residual>;  // [batch, M, N]

@@ -39,11 +39,14 @@ export const PANEL = 32;
 /** Halves in one element of workgroup memory and of the left side. */
 const EIGHT = 8;
 
+/**
+ * Of a row of subgroups' tiles each reads its own weights, those of a column read the same ones: hence more subgroups
+ * across than down, but for widths such as 320.
+ */
 export const MATRIX_TILES: readonly MatrixTile[] = [
-  { subgroups: [2, 2], rows: 64, columns: 64 },
-  { subgroups: [4, 2], rows: 32, columns: 64 },
+  { subgroups: [2, 4], rows: 64, columns: 32 },
+  { subgroups: [4, 2], rows: 64, columns: 32 },
   { subgroups: [2, 2], rows: 64, columns: 32 },
-  { subgroups: [4, 2], rows: 32, columns: 32 },
   { subgroups: [2, 2], rows: 32, columns: 32 },
   { subgroups: [2, 2], rows: 16, columns: 32 },
   { subgroups: [2, 2], rows: 16, columns: 16 },
@@ -79,8 +82,8 @@ const SLICING_PAYS = 1.5;
 /** A slice of the sum that is shorter than this is mostly beginning and end. */
 const SHORTEST_SLICE = 512;
 
-/** Of a lane's registers, so many may hold sums. */
-const MOST_SUMS = 128;
+/** Of a lane's registers, so many may hold sums: with twice as many a compiler for RDNA3 spills. */
+const MOST_SUMS = 64;
 
 /** The tile, and the slices of a long sum of few tiles, that should be fastest. */
 export function chooseMatrixTiling(
@@ -194,30 +197,37 @@ export function matrixTileGrid(p: ProductSize, tile: MatrixTile, slices: number)
   return linearGrid(slices * rows * Math.ceil(p.N / tileColumns(tile)), 1);
 }
 
-/** Where the right side's fragments lie, in halves: from one to the next down (k) and across (n), and between rows. */
+/** Where the right side's fragments lie, in eights of halves: from one to the next down (k) and across (n), and between rows. */
 export interface RightSide {
   readonly down: number;
   readonly across: number;
   readonly stride: number;
+  /** Its terms lie side by side, as the units take them; else its columns. */
+  readonly packed: boolean;
   /** Fragments across; of a gated product those of the values, which the gates' follow. */
   readonly fragments: number;
 }
 
-/** Fragments one after another, those of one column together: each is one contiguous read. */
+/**
+ * Fragments one after another, those of one column together: each is one contiguous read. Within one a column's terms
+ * are neighbours, as the registers of AMD's and NVIDIA's units hold them.
+ */
 export function packedRight(unit: MatrixUnit, K: number, N: number): RightSide {
-  const size = unit.k * unit.n;
+  const size = (unit.k * unit.n) / EIGHT;
   return {
     down: size,
     across: (size * PANEL * Math.ceil(K / PANEL)) / unit.k,
-    stride: unit.n,
+    stride: unit.k / EIGHT,
+    packed: true,
     fragments: Math.ceil(N / unit.n),
   };
 }
 
 /** Rows of `pitch` vec4s, as any tensor lies. */
 export function plainRight(unit: MatrixUnit, N: number, pitch: number): RightSide {
-  const stride = 4 * pitch;
-  return { down: unit.k * stride, across: unit.n, stride, fragments: Math.ceil(N / unit.n) };
+  const stride = pitch / 2;
+  const fragments = Math.ceil(N / unit.n);
+  return { down: unit.k * stride, across: unit.n / EIGHT, stride, packed: false, fragments };
 }
 
 export function rightDims({ down, across, stride, fragments }: RightSide) {
@@ -238,7 +248,17 @@ export function matrixPreface({ m, n, k, pinned }: MatrixUnit): readonly string[
   ];
 }
 
-/** The fragment that spells memory accesses in the unit's dialect. */
+/** The text that spells accesses to workgroup memory in a dialect. */
 export function dialectLib(dialect: Dialect): string {
   return `matrix-${dialect}`;
+}
+
+/** The element of the right side in storage: the older dialect wants it to be the matrix's own. */
+export function rightHalves(dialect: Dialect): "eights" | "ones" {
+  return dialect === "bool" ? "ones" : "eights";
+}
+
+/** The same and, for products, accesses to the right side in storage. */
+export function dialectLibs(dialect: Dialect): readonly string[] {
+  return [dialectLib(dialect), `matrix-right-${dialect}`];
 }

@@ -34,7 +34,7 @@ export function unitFor(x: Tensor, target: Target): MatrixUnit | undefined {
 }
 
 /**
- * w [K, N] as the unit's fragments [N / n, K / k, k, n], with zeros up to whole panels and fragments. Of a gated
+ * w [K, N] as the unit's fragments [N / n, K / k, n, k], with zeros up to whole panels and fragments. Of a gated
  * product the values' and the gates' columns are filled up each.
  */
 export function packLinear(w: Tensor, unit: MatrixUnit, gated: boolean): Tensor {
@@ -44,16 +44,16 @@ export function packLinear(w: Tensor, unit: MatrixUnit, gated: boolean): Tensor 
   const [rows, , columns] = filled.shape as [number, number, number];
   const across = (parts * columns) / unit.n;
   const apart = reshape(filled, [rows / unit.k, unit.k, across, unit.n]);
-  return cast(permute(apart, [2, 0, 1, 3]), "f16");
+  return cast(permute(apart, [2, 0, 3, 1]), "f16");
 }
 
-/** w [kh, kw, I, O] as fragments [O / n, I / PANEL, kh, kw, PANEL / k, k, n]. */
+/** w [kh, kw, I, O] as fragments [O / n, I / PANEL, kh, kw, PANEL / k, n, k]. */
 export function packConv(w: Tensor, unit: MatrixUnit): Tensor {
   const filled = filledUp(w, [1, 1, PANEL, unit.n]);
   const [kh, kw, I, O] = filled.shape as [number, number, number, number];
   const steps = PANEL / unit.k;
   const apart = reshape(filled, [kh, kw, I / PANEL, steps, unit.k, O / unit.n, unit.n]);
-  return cast(permute(apart, [5, 2, 0, 1, 3, 4, 6]), "f16");
+  return cast(permute(apart, [5, 2, 0, 1, 3, 6, 4]), "f16");
 }
 
 /** Zeros behind each axis up to a multiple. */
@@ -89,7 +89,7 @@ export function emitMatrixGemm(
     xOffset: p.xOffset / 2,
     xPitch: p.xPitch / 2,
     xBatch: p.xBatch / 2,
-    wBatch: 4 * p.wBatch,
+    wBatch: p.wBatch / 2,
     right: packed ? packedRight(unit, p.K, p.gated ? p.N / 2 : p.N) : plainRight(unit, p.N, pitch),
   };
   const kernel = matrixGemm(unit);

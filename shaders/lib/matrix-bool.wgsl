@@ -21,6 +21,3 @@ fn rightAt(at: u32, stride: u32) -> RightMatrix { return subgroupMatrixLoad<Righ
 fn columnsAt(at: u32, stride: u32) -> RightMatrix { return subgroupMatrixLoad<RightMatrix>(&halves, 8u * at, true, 8u * stride); }
 fn resultAt(at: u32, stride: u32) -> ResultMatrix { return subgroupMatrixLoad<ResultMatrix>(&floats, 4u * at, false, 4u * stride); }
 fn storeResult(at: u32, stride: u32, m: ResultMatrix) { subgroupMatrixStore(&floats, 4u * at, m, false, 4u * stride); }
-fn storedRightAt(w: ptr<storage, array<f16>, read>, at: u32, stride: u32) -> RightMatrix {
-  return subgroupMatrixLoad<RightMatrix>(w, at, false, stride);
-}

@@ -12,6 +12,3 @@ fn rightAt(at: u32, stride: u32) -> RightMatrix { return subgroupMatrixLoad<Righ
 fn columnsAt(at: u32, stride: u32) -> RightMatrix { return subgroupMatrixLoad<RightMatrix, col_major>(&pool, at, stride); }
 fn resultAt(at: u32, stride: u32) -> ResultMatrix { return subgroupMatrixLoad<ResultMatrix, row_major>(&pool, at, stride); }
 fn storeResult(at: u32, stride: u32, m: ResultMatrix) { subgroupMatrixStore<row_major>(&pool, at, m, stride); }
-fn storedRightAt(w: ptr<storage, array<f16>, read>, at: u32, stride: u32) -> RightMatrix {
-  return subgroupMatrixLoad<RightMatrix, row_major>(w, at, stride);
-}

@@ -90,7 +90,7 @@ fn product(left: Left, place: Place, first: u32, w0: u32, local: u32) -> Sums {
 
 fn loadRights(columns: array<u32, ACROSS>, down: u32) -> Rights {
   var right: Rights;
-  for (var c = 0u; c < ACROSS; c++) { right[c] = storedRightAt(&w, columns[c] + down, dims.W_STRIDE); }
+  for (var c = 0u; c < ACROSS; c++) { right[c] = storedRightAt(columns[c] + down, dims.W_STRIDE); }
   return right;
 }
 
