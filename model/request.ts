@@ -164,6 +164,8 @@ export interface LoadOptions extends OpenOptions {
   readonly device?: unknown;
   /** How weights and activations are stored; sums are always f32. */
   readonly dtype?: "f16" | "f32" | undefined;
+  /** Multiply halves on the GPU's matrix units where it has any (default: on a GPU; see `DeviceOptions`). */
+  readonly matrix?: boolean | undefined;
   /** Turns what would be a warning (a fall-back, a cut prompt) into an error. */
   readonly strict?: boolean | undefined;
   readonly onProgress?: ((event: LoadEvent) => void) | undefined;

@@ -6,12 +6,14 @@
 import { spawn } from "node:child_process";
 import { dirname } from "node:path";
 import { DiffusionError } from "../errors.ts";
+import { configurations, matrixUnitOf } from "../matrix.ts";
 import {
   ADAPTER_KINDS,
   type AdapterKind,
   isSoftware,
   lavapipeDriver,
   loadWebGPU,
+  SWITCHES,
 } from "./dawn.node.ts";
 import { swiftShaderArchive } from "./swiftshader.node.ts";
 
@@ -37,6 +39,15 @@ export interface AdapterDetails {
   readonly limits: Readonly<Record<string, number>>;
   /** Such as `f16 8x8x8 -> f32`; empty where there are no subgroup matrices. */
   readonly matrices: readonly string[];
+  /** Dawn's switches that the engine knows, what each gives, and whether it is requested for this adapter. */
+  readonly switches: readonly AdapterSwitch[];
+}
+
+export interface AdapterSwitch {
+  readonly name: string;
+  readonly value: "enable" | "disable";
+  readonly gives: string;
+  readonly requested: boolean;
 }
 
 /** One report a kind, in order of preference. Never throws. */
@@ -126,6 +137,10 @@ function describe(adapter: GPUAdapter): AdapterDetails {
     features: [...adapter.features].sort(),
     limits: Object.fromEntries(LIMITS.map((name) => [name, limits[name]])),
     matrices: matrixConfigurations(info),
+    switches: SWITCHES.map(({ name, value, gives, forMatrices }) => ({
+      ...{ name, value, gives },
+      requested: !forMatrices || matrixUnitOf(adapter) !== undefined,
+    })),
   };
 }
 
@@ -140,18 +155,8 @@ const LIMITS = [
   "maxComputeWorkgroupsPerDimension",
 ] as const;
 
-/** Dawn's, not yet WebGPU's. */
-interface MatrixConfiguration {
-  readonly componentType: string;
-  readonly resultComponentType: string;
-  readonly M: number;
-  readonly N: number;
-  readonly K: number;
-}
-
 function matrixConfigurations(info: GPUAdapterInfo): string[] {
-  const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: MatrixConfiguration[] };
-  return subgroupMatrixConfigs.map(
+  return [...configurations(info)].map(
     ({ componentType, resultComponentType, M, N, K }) =>
       `${componentType} ${M}x${N}x${K} -> ${resultComponentType}`,
   );

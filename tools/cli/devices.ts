@@ -56,8 +56,19 @@ function adapterLines(adapter: AdapterDetails): string[] {
       has("chromium-experimental-subgroup-matrix"),
     ].join(", ")}`,
     ...(matrices.length > 0 ? [`matrices: ${matrices.join(", ")}`] : []),
+    ...switchLines(adapter),
     `limits: buffer ${mebibytes("maxBufferSize")}, binding ${mebibytes("maxStorageBufferBindingSize")}, ` +
       `workgroup memory ${(limits.maxComputeWorkgroupStorageSize ?? 0) / 1024} KiB, ` +
       `${limits.maxComputeInvocationsPerWorkgroup} invocations a workgroup`,
   ];
+}
+
+/** Dawn's switches and what each gives: first those that are requested for this adapter. */
+function switchLines({ switches }: AdapterDetails): string[] {
+  return [true, false].flatMap((requested) => {
+    const some = switches.filter((each) => each.requested === requested);
+    const texts = some.map(({ value, name, gives }) => `${value} ${name} (${gives})`);
+    const title = requested ? "Dawn's switches" : "not requested";
+    return texts.length > 0 ? [`${title}: ${texts.join(", ")}`] : [];
+  });
 }

@@ -93,12 +93,12 @@ async function paint(
   const { model: named, quiet } = options;
   const model = named === undefined ? defaultModel() : await localModel(named, quiet, context);
   const progress = createProgress(terminal, options.quiet);
-  const { dtype, strict, config } = options;
+  const { dtype, matrix, strict, config } = options;
   const prediction = options.prediction as OpenOptions["prediction"];
   try {
     const onProgress = progress.load;
     await using pipeline = await load(model, {
-      ...{ dtype, strict, signal, onProgress, prediction, config },
+      ...{ dtype, matrix, strict, signal, onProgress, prediction, config },
     });
     const result = await pipeline.generate({
       ...request,

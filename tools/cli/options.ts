@@ -1,6 +1,6 @@
 /**
- * The options of `generate` as tables: ours, the names that users of stable-diffusion.cpp and
- * diffusers type, and those of later versions, which are refused by name instead of ignored.
+ * The options of `generate` as tables: ours, and the names that users of stable-diffusion.cpp and
+ * diffusers type.
  */
 import { type Command, Option } from "commander";
 import { DiffusionError } from "../../engine/errors.ts";
@@ -39,6 +39,7 @@ const OPTIONS: readonly (readonly [flags: string, text: string])[] = [
   ["--watermark", "the invisible watermark of the original scripts"],
   ["-b, --num-images <n>", "pictures at once, 1 to 16 (default 1)"],
   ["--dtype <type>", "f16 or f32: how weights and activations are stored"],
+  ["--no-matrix", "do not use the GPU's matrix units"],
   ["-o, --output <file>", ".png, .safetensors (the final latents) or - (default: a free out.png)"],
   ["--force", "overwrite the output file"],
   ["--no-metadata", "leave prompt and settings out of the file"],
@@ -60,17 +61,11 @@ const ALIASES: Readonly<Record<string, string>> = {
   "--disable-image-metadata": "metadata",
 };
 
-/** What later versions take. The value is what the option is for. */
-const LATER: Readonly<Record<string, string>> = {
-  "--no-matrix": "matrix kernels",
-};
-
 /** Declares every option of `generate` on `command`. */
 export function declareOptions(command: Command): Command {
   for (const [flags, text] of OPTIONS) command.option(flags, text);
   command.addOption(new Option("-p, --prompt <text>").hideHelp());
   for (const [name, target] of Object.entries(ALIASES)) addAlias(command, name, target);
-  for (const [flags, purpose] of Object.entries(LATER)) refuse(command, flags, purpose);
   return command;
 }
 
@@ -80,16 +75,6 @@ function addAlias(command: Command, name: string, target: string): void {
   command.addOption(option);
   command.on(`option:${option.name()}`, (value: string) => {
     command.setOptionValue(target, isSwitch ? false : value);
-  });
-}
-
-function refuse(command: Command, flags: string, purpose: string): void {
-  const option = new Option(flags).hideHelp();
-  command.addOption(option);
-  command.on(`option:${option.name()}`, () => {
-    throw new DiffusionError("BAD_REQUEST", `${option.long} is not in this version`, {
-      hint: `It belongs to ${purpose}. This version paints from text.`,
-    });
   });
 }
 
@@ -121,6 +106,8 @@ export interface GenerateOptions {
   readonly vaeTiling: true | undefined;
   readonly watermark: true | undefined;
   readonly dtype: "f16" | "f32" | undefined;
+  /** False: no matrix units. Undefined: the device's default. */
+  readonly matrix: false | undefined;
   readonly output: string | undefined;
   readonly force: boolean;
   readonly metadata: boolean;
@@ -163,6 +150,7 @@ export function generateOptions(
     vaeTiling: values.vaeTiling === true || undefined,
     watermark: values.watermark === true || undefined,
     dtype: dtype(text("dtype")),
+    matrix: values.matrix === false ? false : undefined,
     output: text("output"),
     force: values.force === true,
     metadata: values.metadata !== false,

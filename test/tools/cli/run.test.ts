@@ -62,11 +62,12 @@ describe("the command line", () => {
     const { status, calls } = await generate([
       ...["--model", folder, "--negative-prompt", "dogs", "--guidance-scale", "5.5"],
       ...["--scheduler", "euler", "--seed", "7", "--width", "128", "--height", "64"],
-      ...["--num-images", "2", "--dtype", "f16", "--strict"],
+      ...["--num-images", "2", "--dtype", "f16", "--strict", "--no-matrix"],
     ]);
     assert.equal(status, 0);
     assert.equal(calls.directory, folder);
     assert.deepEqual([calls.options?.dtype, calls.options?.strict], ["f16", true]);
+    assert.equal(calls.options?.matrix, false);
     const { signal, onStep, ...request } = calls.request ?? assert.fail();
     assert.deepEqual(request, {
       ...{ prompt: "a cat", negativePrompt: "dogs", steps: 3, guidanceScale: 5.5 },
@@ -221,7 +222,6 @@ describe("the command line", () => {
     ["an option without its value", ["--seed"], /argument missing/],
     ["two prompts", ["-p", "another"], /two prompts/],
     ["more words than a prompt", ["b", "c"], /too many arguments/],
-    ["a switch of a later version", ["--no-matrix"], /--no-matrix is not in this version/],
     ["an image that is not there", ["--image", "x.png"], /IMAGE_MISSING: x.png does not exist/],
     ["a strength without an image", ["--strength", "0.5"], /strength goes with image/],
     ["a random generator that is none", ["--rng", "dice"], /rng must be one of torch, cuda, numpy/],
@@ -247,9 +247,8 @@ describe("the command line", () => {
   it("ends with 0 after --help and --version, on standard output", async () => {
     const help = await cli(["generate", "--help"]);
     assert.deepEqual([help.status, help.err], [0, ""]);
-    for (const option of ["--model", "--seed", "--no-metadata"])
+    for (const option of ["--model", "--seed", "--no-matrix", "--no-metadata"])
       assert.ok(help.out.includes(option));
-    assert.ok(!help.out.includes("--no-matrix"));
     assert.match((await cli(["--version"])).out, /^\d+\.\d+\.\d+\n$/);
   });
 
@@ -313,6 +312,10 @@ describe("the command line", () => {
       ...{ description: "Test GPU", vendor: "test", architecture: "one", software: false },
       ...{ subgroupSize: [32, 32] as const, features: ["shader-f16"], limits: {} },
       matrices: ["f16 16x16x16 -> f32"],
+      switches: [
+        { name: "finer", value: "disable", gives: "time", requested: true },
+        { name: "unsafe", value: "enable", gives: "matrices", requested: false },
+      ] as const,
     };
 
     // What `generate` runs on depends on the environment: these say it for one without a wish.
@@ -335,6 +338,8 @@ describe("the command line", () => {
       assert.match(out, /^lavapipe +Test GPU$/m);
       assert.match(out, /shader-f16 yes, subgroups no/);
       assert.match(out, /16x16x16/);
+      assert.match(out, /Dawn's switches: disable finer \(time\)\n/);
+      assert.match(out, /not requested: enable unsafe \(matrices\)\n/);
       const json = await cli(["devices", "--json"], { describe });
       assert.deepEqual(
         json.out
