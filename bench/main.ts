@@ -7,6 +7,7 @@ import { benchFullSize } from "./full-size.ts";
 import { QUICK, THOROUGH } from "./harness.ts";
 import { benchImage } from "./image.ts";
 import { benchKernels } from "./kernels.ts";
+import { benchMatrix } from "./matrix.ts";
 import { imageTable, networkTable, peerTable, suiteTable } from "./more-tables.ts";
 import { benchNetwork } from "./networks.ts";
 import { QUICK_CASES, SD2_CASES } from "./ops/cases.ts";
@@ -22,6 +23,7 @@ import { writeTables } from "./tables.ts";
 const USAGE = `usage: npm run bench -- kernels|unet|vae|image|peers|all [--quick] [--model DIR] [--dtype f32|f16]... [--side N] [--steps N]
        npm run bench -- full DIR [--stage text|unet|vae]... [--dtype f32|f16]... [--side 8|16]
        npm run bench -- products [--dtype f32|f16]...
+       npm run bench -- matrix [DIR] [--size N] [--quick]
        npm run bench -- tables`;
 
 const DTYPES = ["f16", "f32"] as const;
@@ -34,6 +36,7 @@ const { values, positionals } = parseArgs({
     dtype: { type: "string", multiple: true },
     side: { type: "string" },
     steps: { type: "string" },
+    size: { type: "string" },
     model: { type: "string" },
     quick: { type: "boolean", default: false },
   },
@@ -58,6 +61,15 @@ const COMMANDS: Readonly<Record<string, () => Promise<void>>> = {
     const rows = await benchKernels(device, dtypes);
     saveResult("products", device, rows);
     console.table(rows);
+  },
+  async matrix() {
+    await benchMatrix({
+      directory,
+      size: Number(values.size ?? (quick ? 256 : 8192)),
+      sides: directory === undefined ? [] : [64, 96],
+      runs: quick ? QUICK : THOROUGH,
+      keep: !quick,
+    });
   },
   async full() {
     if (directory === undefined) stop(USAGE);
