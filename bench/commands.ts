@@ -20,6 +20,7 @@ import { writeRoofline } from "./plot.ts";
 import { type Result, resultOf, saveResult } from "./results.ts";
 import type { Stage } from "./stages.ts";
 import { benchSuite } from "./suite.ts";
+import { benchTune } from "./tune.ts";
 
 export const DTYPES = ["f16", "f32"] as const;
 
@@ -34,6 +35,8 @@ export interface Bench {
   readonly steps: number | undefined;
   /** All of a command's measurements in about this time; else each has its own. */
   readonly minutes: number | undefined;
+  /** On a software adapter: its kernels for GPUs, to try what is for GPUs. */
+  readonly asGpu: boolean;
 }
 
 export type Command = (bench: Bench) => Promise<void>;
@@ -48,6 +51,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   peers,
   "unet-peers": unetPeers,
   all,
+  tune: ({ asGpu, dtypes, minutes, model, quick, side }) =>
+    benchTune({ asGpu, dtypes, minutes: minutes ?? (quick ? 0.5 : 10), model, quick, side }),
   async products({ dtypes }) {
     const device = await openDevice();
     const rows = await benchKernels(device, dtypes);

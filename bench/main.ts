@@ -7,6 +7,7 @@ import { writeTables } from "./tables.ts";
 const USAGE = `usage: npm run bench -- kernels|unet|vae|image|growth|cold|peers|unet-peers|all [--quick] [--minutes N]
                     [--model DIR] [--dtype f32|f16]... [--side N] [--steps N]
        npm run bench -- full DIR [--stage text|unet|vae]... [--dtype f32|f16]... [--side 8|16]
+       npm run bench -- tune [--model DIR] [--dtype f32|f16]... [--side N] [--minutes N] [--as-gpu] [--quick]
        npm run bench -- products [--dtype f32|f16]...
        npm run bench -- tables`;
 
@@ -20,13 +21,14 @@ const { values, positionals } = parseArgs({
     model: { type: "string" },
     minutes: { type: "string" },
     quick: { type: "boolean", default: false },
+    "as-gpu": { type: "boolean", default: false },
   },
 });
 const [what = "", directory] = positionals;
 const command: Command | undefined = COMMANDS[what];
 if (!command || (what === "full" && directory === undefined)) stop(USAGE);
 const bench: Bench = {
-  ...{ directory, model: values.model, quick: values.quick },
+  ...{ directory, model: values.model, quick: values.quick, asGpu: values["as-gpu"] },
   stages: chosen("--stage", values.stage, STAGES),
   dtypes: chosen("--dtype", values.dtype, DTYPES),
   side: number("--side", values.side),
