@@ -11,13 +11,17 @@ export function each(options: RunOptions): Budget {
   return { next: () => options };
 }
 
+/** What compiles most, an engine's first run of a whole UNet, takes less. */
+const PATIENCE_MS = 120_000;
+
 /** All of them in about so many minutes: few rounds where a run is long, one at the least. */
 export function within(minutes: number): Budget {
   const end = performance.now() + 60_000 * minutes;
   return {
     next(left) {
       const share = Math.max(0, end - performance.now()) / left;
-      return { runs: THOROUGH.runs, atLeast: 1, budgetMs: Math.min(THOROUGH.budgetMs, share) };
+      const budgetMs = Math.min(THOROUGH.budgetMs, share);
+      return { runs: THOROUGH.runs, atLeast: 1, budgetMs, patienceMs: PATIENCE_MS };
     },
   };
 }

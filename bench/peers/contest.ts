@@ -64,6 +64,7 @@ async function contestOf(
     if (failures.has(peer)) return;
     await work().catch((error: Error) => failures.set(peer, error.message));
   };
+  for (const { peer } of turns) peer.patienceMs = options.patienceMs ?? PATIENCE_MS;
   for (const turn of turns) {
     await attempt(turn.peer, async () => {
       await turn.peer.open();
@@ -105,6 +106,7 @@ class PeerProcess {
   readonly contestant: Contestant;
   name: string;
   version = "";
+  patienceMs = PATIENCE_MS;
   #child: ChildProcess | undefined;
 
   constructor(contestant: Contestant) {
@@ -147,8 +149,8 @@ class PeerProcess {
       };
       const timer = setTimeout(() => {
         this.end();
-        fail(`${question.ask}: no answer in ${PATIENCE_MS / 1000} s`);
-      }, PATIENCE_MS);
+        fail(`${question.ask}: no answer in ${this.patienceMs / 1000} s`);
+      }, this.patienceMs);
       child.on("message", onMessage);
       child.on("exit", onExit);
       child.send(question);
