@@ -269,7 +269,7 @@ export class StableDiffusion implements ImagePipeline {
     const plan = planPrompt(prompt, negativePrompt, sampler.order * steps, tokenizer, {
       ...{ syntax: promptSyntax, tokens, evaluations: sampler.rows.length, guided },
     });
-    const unknown = unknownWordsWarning([prompt, negativePrompt], this.#checkpoint.knownWords);
+    const unknown = unknownWordsWarning(plan.pieces, this.#checkpoint.knownWords);
     const warnings = unknown === undefined ? plan.warnings : [...plan.warnings, unknown];
     if (this.#strict && warnings[0]) throw new DiffusionError("BAD_REQUEST", warnings[0]);
     return { ...plan, warnings, sizes: chunkSizes(plan), conditions: conditionWeights(plan) };
