@@ -28,6 +28,9 @@ const LATENTS_TOLERANCE = 1e-5;
 const WITHIN_ONE = 0.99;
 const WORST = 3;
 
+/** dB between a picture in f16 and diffusers' in f32. */
+const HALF_PSNR = 40;
+
 const PICTURES = ["schedule", "and", "dynamic-ddim"];
 
 const cases = readGolden<Case[]>("guided", "guided.json");
@@ -67,5 +70,14 @@ for (const checkpoint of CHECKPOINTS) {
         assert.ok(worst <= WORST, `a sample is off by ${worst}`);
       });
     }
+
+    const first = cases.find(({ model, name }) => model === checkpoint && PICTURES.includes(name))!;
+    it(`${first.name} in f16 is at least ${HALF_PSNR} dB from that`, async () => {
+      const options = { device, dtype: "f16" } as const;
+      await using half = await StableDiffusion.fromPretrained(checkpointPath(checkpoint), options);
+      const painted = samples((await half.generate(first.request)).images);
+      const { psnr } = distance(painted, golden(first.name));
+      assert.ok(psnr >= HALF_PSNR, `${psnr} dB`);
+    });
   });
 }
