@@ -7,22 +7,22 @@ export async function open(): Promise<Peer> {
   return {
     name: "onnxruntime-node",
     version: versionOf("onnxruntime-node"),
-    // What it cannot put on the GPU must not run on the CPU unseen.
-    prepare: async (c, given) => session(onnxCase(c, given), { disable_cpu_ep_fallback: "1" }),
-    // It computes a few shapes on the CPU, as it is meant to.
-    prepareUnet: async (c) => session(await onnxUnet(c), {}),
+    prepare: async (c, given) => session(onnxCase(c, given)),
+    prepareUnet: async (c) => session(await onnxUnet(c)),
   };
 }
 
-async function session(
-  { model, inputs: given, ours }: Pick<OnnxCase, "model" | "inputs" | "ours">,
-  settings: Readonly<Record<string, string>>,
-): Promise<Prepared> {
+async function session({
+  model,
+  inputs: given,
+  ours,
+}: Pick<OnnxCase, "model" | "inputs" | "ours">): Promise<Prepared> {
   const ort = requirePackage("onnxruntime-node");
   const session = await ort.InferenceSession.create(model, {
     executionProviders: ["webgpu"],
     graphOptimizationLevel: "all",
-    extra: { session: settings },
+    // What it cannot put on the GPU must not run on the CPU unseen.
+    extra: { session: { disable_cpu_ep_fallback: "1" } },
     logSeverityLevel: 3,
   });
   const feeds = Object.entries(given).map(([name, { shape, data }]) => [
