@@ -52,7 +52,7 @@ export async function benchMatrix(options: MatrixOptions): Promise<void> {
     for (const side of options.sides) {
       for (const matrix of [true, false]) {
         const device = matrix ? devices.matrix : devices.plain;
-        const how = { dtype: "f16", quick: false, side } as const;
+        const how = { dtype: "f16", quick: false, side, runs: options.runs } as const;
         steps.push({ ...(await benchNetwork(device, options.directory, "unet", how)), matrix });
         keep("matrix-unet", steps);
       }

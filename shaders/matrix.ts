@@ -30,10 +30,7 @@ export interface MatrixTile {
   readonly columns: number;
 }
 
-/**
- * Terms of the sum that lie in workgroup memory at a time, twice: one panel is multiplied, the next arrives. Packed
- * weights are padded to whole panels.
- */
+/** Terms of the sum that lie in workgroup memory at a time. Packed weights are padded to whole panels. */
 export const PANEL = 32;
 
 /** Halves in one element of workgroup memory and of the left side. */
@@ -149,11 +146,11 @@ export function tileColumns({ subgroups, columns }: MatrixTile): number {
   return subgroups[1] * columns;
 }
 
-/** Elements of workgroup memory: two panels of the left side or, later, some rows of every subgroup's sums. */
+/** Elements of workgroup memory: a panel of the left side or, later, some rows of every subgroup's sums. */
 function tilePool(tile: MatrixTile, unit: MatrixUnit): number {
   const count = tile.subgroups[0] * tile.subgroups[1];
-  const panels = 2 * tileRows(tile) * (PANEL / EIGHT + 1);
-  return Math.max(panels, count * unit.m * (tile.columns / 4 + 1));
+  const panel = tileRows(tile) * (PANEL / EIGHT + 1);
+  return Math.max(panel, count * unit.m * (tile.columns / 4 + 1));
 }
 
 /** In the older dialect halves and sums cannot share memory. */

@@ -18,7 +18,7 @@ fn main(
   for (var c = 0u; c < ACROSS; c++) { columns[c] = weightFragment(place, c) * dims.W_ACROSS; }
   var sums: Sums;
   for (var p = 0u; p < dims.PANELS; p++) {
-    storePieces(loadPieces(left, p, local), 0u, local);
+    storePieces(loadPieces(left, p, local), local);
     // Protects the panel: it is whole.
     workgroupBarrier();
     for (var step = 0u; step < STEPS; step++) {

@@ -20,6 +20,10 @@ export interface Rung {
   readonly about: string;
   /** Whether the matrix units are on. */
   readonly matrix: boolean;
+  /** Terms of the sum in one round of its loop, sums of a thread, and fragments that a subgroup of 16x16x16 multiplies. */
+  readonly round: number;
+  readonly sums: number;
+  readonly fragments: number;
   readonly runsOn: (device: Device) => boolean;
   readonly build: (size: LadderSize, weight: Tensor, device: Device) => Tensor;
 }
@@ -91,6 +95,7 @@ export const RUNGS: readonly Rung[] = [
     name: "naive",
     about: "everything out of storage",
     matrix: false,
+    ...{ round: 4, sums: 4, fragments: 0 },
     runsOn: () => true,
     build: plain(naive),
   },
@@ -98,6 +103,7 @@ export const RUNGS: readonly Rung[] = [
     name: "tiled",
     about: "tiles in workgroup memory",
     matrix: false,
+    ...{ round: 16, sums: 4, fragments: 0 },
     runsOn: () => true,
     build: plain(tiled),
   },
@@ -105,6 +111,7 @@ export const RUNGS: readonly Rung[] = [
     name: "subgroup",
     about: "eight rows a thread, passed round a subgroup",
     matrix: false,
+    ...{ round: 4, sums: 32, fragments: 0 },
     runsOn: ({ target }) => target.features.has("subgroups"),
     build: plain(subgroup),
   },
@@ -112,6 +119,7 @@ export const RUNGS: readonly Rung[] = [
     name: "gemm",
     about: "eight by eight sums a thread, the next panel in registers (shaders/gemm)",
     matrix: false,
+    ...{ round: 16, sums: 64, fragments: 0 },
     runsOn: () => true,
     build: (size, weight) => linear(left(size), weight),
   },
@@ -119,6 +127,7 @@ export const RUNGS: readonly Rung[] = [
     name: "matrix",
     about: "matrix units, weights packed in fragments",
     matrix: true,
+    ...{ round: 32, sums: 64, fragments: 16 },
     runsOn: ({ target }) => target.matrix !== undefined,
     build(size, weight, { target }) {
       const unit = target.matrix!;
@@ -137,6 +146,7 @@ export const RUNGS: readonly Rung[] = [
     name: "matrix-gemm",
     about: "the next panel and fragments on their way meanwhile (shaders/matrix-gemm)",
     matrix: true,
+    ...{ round: 32, sums: 64, fragments: 16 },
     runsOn: ({ target }) => target.matrix !== undefined,
     build: (size, weight) => linear(left(size), weight),
   },

@@ -1,9 +1,5 @@
 /** Lowering of attention: heads of up to 128 channels by one kernel (of two forms), wider ones by matrix products. */
-import {
-  type AttentionParams,
-  attentionBlock,
-  attention as attentionTiles,
-} from "../../shaders/attention.ts";
+import { type AttentionParams, attention as attentionTiles } from "../../shaders/attention.ts";
 import { attentionRows } from "../../shaders/attention-rows.ts";
 import {
   attentionTile,
@@ -18,6 +14,7 @@ import { softmax } from "../ops/norm.ts";
 import { channels } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Lowering, Storage, Target } from "./lowering.ts";
+import { tunedBlock } from "./tuned.ts";
 
 /** The kernels have room for the sums of this many channels of v. */
 const MAX_CHANNELS = 128;
@@ -45,7 +42,8 @@ const attention: Lowering = {
     if (matrices) emitter.dispatch(matrixAttention(matrices.unit), matrices, operands, t.label);
     else if (emitter.target.software) emitter.dispatch(attentionRows, params, operands, t.label);
     else {
-      const block = attentionBlock(emitter.target);
+      const problem = { op: "attention", dtype: y.type, ...sizes(t) } as const;
+      const block = tunedBlock(problem, emitter.target);
       emitter.dispatch(attentionTiles, { ...params, block }, operands, t.label);
     }
   },

@@ -1,8 +1,10 @@
 /** The vocabulary of lowering: from ops to dispatches of kernels on storages. */
+import type { GpuShape } from "../../shaders/gpus.ts";
 import type { AnyKernel, Kernel } from "../../shaders/kernel.ts";
 import type { MatrixUnit } from "../../shaders/matrix.ts";
 import type { StoredType } from "../dtype.ts";
 import type { Tensor } from "../tensor.ts";
+import type { Choices } from "../tuning/choices.ts";
 
 /** What the device can do, as far as the choice of kernels depends on it. */
 export interface Target {
@@ -16,6 +18,10 @@ export interface Target {
   readonly bake: boolean;
   /** What multiplies halves and sums them up in f32, where there is such a unit and it may be used. */
   readonly matrix?: MatrixUnit | undefined;
+  /** What estimates take the GPU to be; default: a large NVIDIA. */
+  readonly gpu?: GpuShape | undefined;
+  /** What was measured on it; without, estimates decide. */
+  readonly tuning?: Choices | undefined;
 }
 
 /** A stretch of GPU memory for one tensor, before it has a buffer: `vectors` elements of four values. */

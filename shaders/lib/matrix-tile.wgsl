@@ -1,8 +1,9 @@
 // A tile of a matrix product on matrix units: SUBGROUP_ROWS x SUBGROUP_COLUMNS subgroups, each with DOWN x ACROSS
 // fragments of UNIT_M x UNIT_N sums. A panel of PANEL terms of the left side lies in workgroup memory while the next
-// is on its way from storage to registers; the right side's fragments are read from storage as they are needed, those
-// of the next step while this one multiplies. The kernel says where the left side comes from: `Left` is what a thread
-// knows of its rows, `leftOf(m, local)` makes it, `loadLeft(left, panel, piece, column)` gives eight halves of a row;
+// is on its way from storage to registers (two panels in workgroup memory save a barrier, but then each address is
+// made anew in each round, or has a register of its own); the right side's fragments are read from storage as they are
+// needed, those of the next step while this one multiplies. The kernel says where the left side comes from: `Left` is
+// what a thread knows of its rows, `leftOf(place, local)` makes it, `loadLeft(left, panel, piece, column)` gives eight halves of a row;
 // and what becomes of the sums: `finish(at, place, m, column)` for each four of a row, where `column` counts fours
 // from the subgroup's first, and `weightFragment(place, c)` is which fragment of the right side is the c-th.
 const THREADS = SUBGROUP_ROWS * SUBGROUP_COLUMNS * SUBGROUP;
@@ -51,9 +52,9 @@ fn loadPieces(left: Left, panel: u32, local: u32) -> Pieces {
   return pieces;
 }
 
-fn storePieces(pieces: Pieces, buffer: u32, local: u32) {
+fn storePieces(pieces: Pieces, local: u32) {
   for (var i = 0u; i < PIECES; i++) {
-    writeEight((buffer * TILE_ROWS + pieceRow(i, local)) * STRIDE + local % PANEL_EIGHTS, pieces[i]);
+    writeEight(pieceRow(i, local) * STRIDE + local % PANEL_EIGHTS, pieces[i]);
   }
 }
 
@@ -63,26 +64,28 @@ fn product(left: Left, place: Place, first: u32, w0: u32, local: u32) -> Sums {
   var columns: array<u32, ACROSS>;
   for (var c = 0u; c < ACROSS; c++) { columns[c] = w0 + weightFragment(place, c) * dims.W_ACROSS; }
   var down = first * STEPS * dims.W_DOWN;
-  let end = (first + dims.PANELS) * STEPS * dims.W_DOWN - dims.W_DOWN;
+  let end = down + (dims.PANELS * STEPS - 1u) * dims.W_DOWN;
   var right = loadRights(columns, down);
-  storePieces(loadPieces(left, first, local), 0u, local);
+  storePieces(loadPieces(left, first, local), local);
   // Protects the first panel: it is whole.
   workgroupBarrier();
+  let row = place.row * DOWN * UNIT_M * STRIDE;
   for (var p = 0u; p < dims.PANELS; p++) {
     // The last panel, and the last fragments, are loaded once more: without a branch the loads stay in flight.
-    let pieces = loadPieces(left, first + min(p + 1u, dims.PANELS - 1u), local);
-    let row = (p % 2u * TILE_ROWS + place.row * DOWN * UNIT_M) * STRIDE;
+    let next = loadPieces(left, first + min(p + 1u, dims.PANELS - 1u), local);
     for (var step = 0u; step < STEPS; step++) {
       down = min(down + dims.W_DOWN, end);
-      let next = loadRights(columns, down);
+      let nextRight = loadRights(columns, down);
       for (var r = 0u; r < DOWN; r++) {
         let a = leftAt(row + r * UNIT_M * STRIDE + step * (UNIT_K / 8), STRIDE);
         for (var c = 0u; c < ACROSS; c++) { sums[r][c] = subgroupMatrixMultiplyAccumulate(a, right[c], sums[r][c]); }
       }
-      right = next;
+      right = nextRight;
     }
-    storePieces(pieces, (p + 1u) % 2u, local);
-    // Protects the next panel: it is whole; and this one, which is no longer read.
+    // Protects the panel, which is read until here.
+    workgroupBarrier();
+    storePieces(next, local);
+    // Protects the panel: it is whole.
     workgroupBarrier();
   }
   return sums;
