@@ -114,7 +114,8 @@ class Builder implements Emitter {
   build(outputs: Outputs): Program {
     const order = reachable(outputs);
     for (const t of order) {
-      const pending = !this.#constants.has(t) && !LEAVES.has(t.op) && !LOWERINGS[t.op]?.lazy;
+      const lazy = LOWERINGS[t.op]?.lazy?.(t, this.target);
+      const pending = !this.#constants.has(t) && !LEAVES.has(t.op) && !lazy;
       if (pending && !this.#places.has(t)) this.#emit(t);
     }
     const place = (t: Tensor) => ({ storage: this.read(t), shape: t.shape, dtype: t.dtype });
@@ -165,6 +166,10 @@ class Builder implements Emitter {
 
   scratch(type: StoredType, count: number, name: string): Storage {
     return this.#storage("scratch", type, count, name);
+  }
+
+  placed(x: Tensor): boolean {
+    return this.#places.has(x);
   }
 
   alias(t: Tensor, storage: Storage): void {

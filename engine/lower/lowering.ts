@@ -53,6 +53,8 @@ export interface Emitter {
   write(t: Tensor): Storage;
   /** Room for something between two dispatches of one op. */
   scratch(type: StoredType, vectors: number, name: string): Storage;
+  /** Whether x lies somewhere already: what is `lazy` may not. */
+  placed(x: Tensor): boolean;
   /** Lets t share the storage of another tensor. */
   alias(t: Tensor, storage: Storage): void;
   dispatch<P>(
@@ -69,5 +71,5 @@ export interface Lowering {
   readonly rewrite?: (t: Tensor, target: Target) => Tensor | undefined;
   readonly emit?: (t: Tensor, emitter: Emitter) => void;
   /** Emitted when somebody reads it, not in order: ops that usually cost nothing. */
-  readonly lazy?: boolean;
+  readonly lazy?: (t: Tensor, target: Target) => boolean;
 }
