@@ -110,7 +110,7 @@ export const groupNormMerge: Kernel<GroupNormParams> = {
 export const groupNorm: Kernel<GroupNormParams> = {
   name: "group-norm",
   operands: [...JOINABLE, ...WEIGHTS, ...RESULTS],
-  lib: ["lanes", "activation", "joined"],
+  lib: ["lanes", "activation", "joined", "total"],
   constants: (p) => ({
     WORKGROUP: WHOLE_WORKGROUP,
     IN_FLIGHT,

@@ -9,8 +9,6 @@
 @group(0) @binding(4) var<storage, read_write> y: array<Y>;      // [BATCH, ROWS, CHANNELS]
 @group(0) @binding(5) var<storage, read_write> both: array<Both>;  // x as one, where it is joined of two
 
-var<workgroup> shared4: array<vec4<f32>, WORKGROUP>;
-
 // Rows that a thread has on their way at a time.
 alias Batch = array<vec4<f32>, IN_FLIGHT>;
 
@@ -122,19 +120,4 @@ fn toGroups(lanes: vec4<f32>, lane: u32) -> vec4<f32> {
     values[i] = dot(select(vec4<f32>(), lanes, g == vec4<u32>(i)), vec4<f32>(1.0));
   }
   return values;
-}
-
-// Over all threads, as a tree.
-fn workgroupSum(local: u32, value: vec4<f32>) -> vec4<f32> {
-  // Protects shared4 from the readers of an earlier sum.
-  workgroupBarrier();
-  shared4[local] = value;
-  for (var reach = WORKGROUP / 2u; reach > 0u; reach /= 2u) {
-    // Protects the values written in the step before (or just above).
-    workgroupBarrier();
-    if (local < reach) { shared4[local] += shared4[local + reach]; }
-  }
-  // Protects the total, which another thread wrote.
-  workgroupBarrier();
-  return shared4[0];
 }

@@ -42,6 +42,8 @@ export interface ProductSize {
   readonly K: number;
   /** Two vec4 columns of a thread are a value and its gate. */
   readonly gated: boolean;
+  /** What happens to a sum at its end wants it whole: it is not sliced. */
+  readonly whole?: boolean;
 }
 
 export interface Tiling {
@@ -88,8 +90,8 @@ export function chooseTiling(
 }
 
 /** Slices of whole panels, long enough; neither batches nor gates are split. */
-function slicings({ batch, gated, K }: ProductSize, tile: Tile): Tiling[] {
-  if (batch > 1 || gated) return [];
+function slicings({ batch, gated, whole, K }: ProductSize, tile: Tile): Tiling[] {
+  if (batch > 1 || gated || whole) return [];
   const fit = [2, 4, 8, 16].filter(
     (slices) => K % (slices * tile.panel) === 0 && K / slices >= SHORTEST_SLICE,
   );
