@@ -19,15 +19,16 @@ fn main(
 ) {
   let place = placeOf(group.y * groups.x + group.x);
   let left = Left(place.slice * dims.X_BATCH + dims.X_OFFSET + leftRows(place.m, local) * dims.X_PITCH);
+  findNorms(place.m, local, groups.z);
   var sums = product(left, place.slice * dims.W_BATCH + weightColumn(place.tile, local % TILE_COLUMNS), local);
   if (place.spare) { return; }
-  let norms = rowNorms(place.m / 4u + local / THREAD_COLUMNS);
   for (var r = 0u; r < 4u * QUADS; r++) {
-    let m = place.m + 4u * (r / 4u * THREAD_ROWS + local / THREAD_COLUMNS) + r % 4u;
+    let quad = r / 4u * THREAD_ROWS + local / THREAD_COLUMNS;
     for (var c = 0u; c < COLUMNS; c++) {
       let n = weightColumn(place.tile, c * THREAD_COLUMNS + local % THREAD_COLUMNS);
-      sums[r][c] = normalized(sums[r][c], n, norms.mean[r / 4u][r % 4u], norms.factor[r / 4u][r % 4u]);
+      sums[r][c] = normalized(sums[r][c], n, quad, r % 4u);
     }
+    let m = place.m + 4u * quad + r % 4u;
     if (m < dims.M) { sums[r] = storeRow(sums[r], place, m, local % THREAD_COLUMNS); }
   }
   if (MEASURED) { measure(&sums, place, local); }

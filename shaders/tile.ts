@@ -42,8 +42,8 @@ export interface ProductSize {
   readonly K: number;
   /** Two vec4 columns of a thread are a value and its gate. */
   readonly gated: boolean;
-  /** What happens to a sum at its end wants it whole: it is not sliced. */
-  readonly whole?: boolean;
+  /** The rows of the left side are normalised (`lib/row-moments`): takes room, and the sum whole. */
+  readonly normed?: boolean;
 }
 
 export interface Tiling {
@@ -77,7 +77,8 @@ export function chooseTiling(
 ): Tiling {
   const fitting = tiles.filter(
     (tile) =>
-      tileBytes(tile) <= limits.maxWorkgroupStorage && (!product.gated || tile.columns === 2),
+      tileBytes(tile, product.normed) <= limits.maxWorkgroupStorage &&
+      (!product.gated || tile.columns === 2),
   );
   const fastest = (all: readonly Tiling[]) =>
     all.reduce((best, next) => (clocks(product, next) < clocks(product, best) ? next : best));
@@ -89,9 +90,9 @@ export function chooseTiling(
   return pays ? best : whole;
 }
 
-/** Slices of whole panels, long enough; neither batches nor gates are split. */
-function slicings({ batch, gated, whole, K }: ProductSize, tile: Tile): Tiling[] {
-  if (batch > 1 || gated || whole) return [];
+/** Slices of whole panels, long enough; neither batches nor gates nor norms are split. */
+function slicings({ batch, gated, normed, K }: ProductSize, tile: Tile): Tiling[] {
+  if (batch > 1 || gated || normed) return [];
   const fit = [2, 4, 8, 16].filter(
     (slices) => K % (slices * tile.panel) === 0 && K / slices >= SHORTEST_SLICE,
   );
@@ -116,9 +117,10 @@ export function tileColumns({ threads, columns }: Tile): number {
   return 4 * columns * threads[1];
 }
 
-/** Both sides of a panel, as f32. */
-function tileBytes(tile: Tile): number {
-  return 4 * tile.panel * (tileRows(tile) + tileColumns(tile));
+/** Both sides of a panel, as f32; two numbers a row for its norm. */
+function tileBytes(tile: Tile, normed = false): number {
+  const norms = normed ? 2 * tileRows(tile) : 0;
+  return 4 * (tile.panel * (tileRows(tile) + tileColumns(tile)) + norms);
 }
 
 function tileCount({ batch, M, N }: ProductSize, tile: Tile): number {

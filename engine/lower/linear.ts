@@ -118,7 +118,7 @@ const gemm: Lowering = {
       xBatch: shared(x) ? 0 : M * xPitch,
       wBatch: batch === 1 || shared(w) ? 0 : vectors(w.shape) / batch,
       gated: gated ?? false,
-      ...(norm && { whole: true, norm: norm.params }),
+      ...(norm && { normed: true, norm: norm.params }),
       ...epilogueParams(t, emitter),
     };
     const operands = { x: storage, w: emitter.read(w), ...epilogueOperands(t, emitter) };

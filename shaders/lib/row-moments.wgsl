@@ -2,31 +2,27 @@
 // by (NORMED). They lie in pieces of a row, one a tile: [pieces, M / 4, 2], the means of four rows, then their Σ (x - mean)².
 // Needs lib/tile and the operands moments (read) and rowMoments (written).
 
-// What this thread's rows are normalised by; quads of rows lie THREAD_ROWS apart.
-struct Norms {
-  mean: array<vec4<f32>, QUADS>,
-  factor: array<vec4<f32>, QUADS>,
-}
+// Of the tile's rows, in fours: means, then factors. Found before the product, whose barriers order it, and whose sums
+// would else lie in registers beside it.
+var<workgroup> norms: array<vec4<f32>, select(1u, 2u * TILE_QUADS, NORMED)>;
 
-// Pieces merged after Chan, Golub and LeVeque 1979. Loops over quads are the inner ones: those the compiler unrolls.
-fn rowNorms(firstQuad: u32) -> Norms {
-  var norms: Norms;
-  if (!NORMED) { return norms; }
+// Pieces merged after Chan, Golub and LeVeque 1979. One thread: four rows. `once` is 1, which no compiler may know: a loop
+// that it unrolls has all of its loads in registers, and their number is that of the whole kernel.
+fn findNorms(m: u32, local: u32, once: u32) {
+  if (!NORMED || local >= TILE_QUADS) { return; }
+  let quad = min(m / 4u + local, rowQuads() - 1u);
   let channels = f32(dims.NORM_CHANNELS);
-  for (var p = 0u; p < dims.NORM_PIECES; p++) {
-    let share = pieceChannels(p) / channels;
-    for (var q = 0u; q < QUADS; q++) { norms.mean[q] += share * loadMoments(momentsAt(p, firstQuad, q)); }
+  var mean = vec4<f32>();
+  for (var p = 0u; p < dims.NORM_PIECES * once; p++) {
+    mean += pieceChannels(p) / channels * loadMoments(2u * (p * rowQuads() + quad));
   }
-  var squares: array<vec4<f32>, QUADS>;
-  for (var p = 0u; p < dims.NORM_PIECES; p++) {
-    for (var q = 0u; q < QUADS; q++) {
-      let at = momentsAt(p, firstQuad, q);
-      let apart = loadMoments(at) - norms.mean[q];
-      squares[q] += loadMoments(at + 1u) + pieceChannels(p) * apart * apart;
-    }
+  var squares = vec4<f32>();
+  for (var p = 0u; p < dims.NORM_PIECES * once; p++) {
+    let apart = loadMoments(2u * (p * rowQuads() + quad)) - mean;
+    squares += loadMoments(2u * (p * rowQuads() + quad) + 1u) + pieceChannels(p) * apart * apart;
   }
-  for (var q = 0u; q < QUADS; q++) { norms.factor[q] = 1.0 / sqrt(squares[q] / channels + dims.NORM_EPS); }
-  return norms;
+  norms[local % TILE_QUADS] = mean;
+  norms[TILE_QUADS + local % TILE_QUADS] = 1.0 / sqrt(squares / channels + dims.NORM_EPS);
 }
 
 fn pieceChannels(piece: u32) -> f32 {
@@ -37,14 +33,11 @@ fn rowQuads() -> u32 {
   return (dims.M + 3u) / 4u;
 }
 
-fn momentsAt(piece: u32, firstQuad: u32, q: u32) -> u32 {
-  return 2u * (piece * rowQuads() + min(firstQuad + q * THREAD_ROWS, rowQuads() - 1u));
-}
-
-// Of (x - mean) · factor times w: Σ x·w, and what the right side's columns add up to, which lies behind the biases.
-fn normalized(sum: vec4<f32>, n: u32, mean: f32, factor: f32) -> vec4<f32> {
+// Σ (x - mean) · factor · w, given Σ x·w, for a row of a quad of the tile; what w's columns add up to lies behind the biases.
+fn normalized(sum: vec4<f32>, n: u32, quad: u32, row: u32) -> vec4<f32> {
   if (!NORMED) { return sum; }
-  return factor * (sum - mean * loadBias(dims.W_PITCH + n));
+  let own = quad % TILE_QUADS;
+  return norms[TILE_QUADS + own][row] * (sum - norms[own][row] * loadBias(dims.W_PITCH + n));
 }
 
 // Leaves the moments of the tile's rows; `values` are as stored, zeros beyond the last channel.
