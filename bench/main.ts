@@ -1,8 +1,10 @@
 /** `npm run bench -- WHAT`: the measurements of this folder. */
 import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Device, openDevice } from "../engine/index.ts";
+import { STAGES, type Stage } from "../tools/verify/networks.ts";
 import { benchFullSize } from "./full-size.ts";
 import { QUICK, THOROUGH } from "./harness.ts";
 import { benchImage } from "./image.ts";
@@ -15,12 +17,13 @@ import { CONTESTANTS } from "./peers/contestants.ts";
 import { installPeers } from "./peers/install.ts";
 import { writeRoofline } from "./plot.ts";
 import { type Result, resultOf, saveResult } from "./results.ts";
-import { STAGES, type Stage } from "./stages.ts";
 import { benchSuite } from "./suite.ts";
 import { writeTables } from "./tables.ts";
+import { benchTask, FORMS } from "./tasks.ts";
 
 const USAGE = `usage: npm run bench -- kernels|unet|vae|image|peers|all [--quick] [--model DIR] [--dtype f32|f16]... [--side N] [--steps N]
        npm run bench -- full DIR [--stage text|unet|vae]... [--dtype f32|f16]... [--side 8|16]
+       npm run bench -- task ${FORMS.join("|")} [--python PATH] [--dtype f32|f16]... [--work DIR] [--single-file SCRIPT]
        npm run bench -- products [--dtype f32|f16]...
        npm run bench -- tables`;
 
@@ -35,6 +38,9 @@ const { values, positionals } = parseArgs({
     side: { type: "string" },
     steps: { type: "string" },
     model: { type: "string" },
+    python: { type: "string" },
+    work: { type: "string" },
+    "single-file": { type: "string" },
     quick: { type: "boolean", default: false },
   },
 });
@@ -63,6 +69,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<void>>> = {
     if (directory === undefined) stop(USAGE);
     await benchFullSize(directory, { stages, dtypes, side: side ?? 8 });
   },
+  task,
   tables: async () => undefined,
 };
 
@@ -71,7 +78,7 @@ if (!command) stop(USAGE);
 await command();
 if (!quick) writeTables();
 // Dawn keeps the process alive.
-process.exit(0);
+process.exit();
 
 async function kernels(): Promise<void> {
   const device = await openDevice();
@@ -90,6 +97,25 @@ async function network(name: "unet" | "vae"): Promise<void> {
     keep(`${name}-${dtype}`, device, row, networkTable);
     device.destroy();
   }
+}
+
+async function task(): Promise<void> {
+  const [form] = chosen("task", directory === undefined ? [""] : [directory], FORMS);
+  const rows = await benchTask(
+    {
+      form: form!,
+      dtypes,
+      python: values.python ?? process.env.WGSL_DIFFUSION_PYTHON ?? "python3",
+      work: values.work ?? tmpdir(),
+      script: values["single-file"],
+    },
+    {
+      onStage: (stage) => console.error(`diffusers: ${stage}`),
+      onRow: ({ name, dtype, maxError, ok }) =>
+        console.error(`${name}, ${dtype}: ${maxError.toExponential(1)} ${ok ? "ok" : "FAILS"}`),
+    },
+  );
+  if (!rows.every(({ ok }) => ok)) process.exitCode = 1;
 }
 
 async function image(): Promise<void> {
