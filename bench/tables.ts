@@ -91,6 +91,7 @@ function stageName({ stage, side }: FullSizeRow): string {
 /** One line for each form and dtype: the UNet by itself, and the whole way. */
 function taskTable(): string {
   const results: Result<TaskResult>[] = loadResults("task-");
+  if (results.length === 0) return "Not measured yet.";
   const rows = results.map(({ values: v, load }) => {
     const row = (name: RegExp) => v.rows.find((each) => name.test(each.name));
     const cost = (name: string) => v.costs.find((each) => each.name === name);

@@ -77,7 +77,7 @@ function failure(complaint: string, how: string): DiffusionError {
   }
   const last = complaint.trimEnd().split("\n").at(-1) ?? "";
   return new DiffusionError("PYTHON_FAILED", `diffusers failed (${how}): ${last}`, {
-    hint: "All that it said follows with WGSL_DIFFUSION_DEBUG=1.",
+    hint: "WGSL_DIFFUSION_DEBUG=1 shows all that it said.",
     cause: new Error(complaint),
   });
 }
