@@ -4,7 +4,7 @@ import { type Activation, type Epilogue, NO_EPILOGUE } from "../../shaders/epilo
 import { type GemmParams, gemm as gemmKernel, tileMeasures } from "../../shaders/gemm.ts";
 import { rowMoments } from "../../shaders/row-moments.ts";
 import { type SplitKSumParams, splitKSum } from "../../shaders/split-k-sum.ts";
-import { chooseTiling, type Tile, tileColumns } from "../../shaders/tile.ts";
+import { type Tile, tileColumns } from "../../shaders/tile.ts";
 import { withInputs } from "../graph.ts";
 import type { Padding } from "../ops/conv2d.ts";
 import { add, cast, mul } from "../ops/elementwise.ts";
@@ -16,6 +16,7 @@ import { channels, numel, rows, sameShape, vectors } from "../shape.ts";
 import { createTensor, type Tensor } from "../tensor.ts";
 import type { Emitter, Lowering, RowMoments, Storage } from "./lowering.ts";
 import { emitPlanes, type PlaneProduct, planesFit } from "./planes.ts";
+import { tunedTiling } from "./tuned.ts";
 
 /** What fusion may have added to a linear or conv2d node. */
 export interface EpilogueAttrs {
@@ -159,16 +160,18 @@ function emitGemm(
   emitter: Emitter,
 ): void {
   const { label } = t;
-  const { tile, slices } = chooseTiling(params, emitter.target);
+  const { batch, M, N, K, gated } = params;
+  const { type: dtype } = operands.y!;
+  const problem = { op: "linear", dtype, batch, M, N, K, gated } as const;
+  const { tile, slices } = tunedTiling(problem, params, emitter.target);
   if (slices === 1) {
     const rowMoments = leaveMoments(t, params, tile, emitter);
     const measured = rowMoments !== undefined;
     emitter.dispatch(gemmKernel, { ...params, tile, measured }, { ...operands, rowMoments }, label);
     return;
   }
-  const { M, N } = params;
-  const K = params.K / slices;
-  const cut = { batch: slices, K, xBatch: K / 4, wBatch: K * Math.ceil(N / 4) };
+  const part = K / slices;
+  const cut = { batch: slices, K: part, xBatch: part / 4, wBatch: part * Math.ceil(N / 4) };
   const slice: GemmParams = { ...params, ...NO_EPILOGUE, ...cut, tile };
   const y = partialSums(slices, M, N, emitter, label);
   const { x, w, ...rest } = operands;
@@ -292,7 +295,8 @@ function emitConv(
   label: string,
 ): void {
   const product = convProduct(params);
-  const { tile, slices } = chooseTiling(product, emitter.target);
+  const problem = { op: "conv2d", dtype: operands.y!.type, ...params } as const;
+  const { tile, slices } = tunedTiling(problem, product, emitter.target);
   if (slices === 1) {
     emitter.dispatch(conv2dKernel, { ...params, tile, slices }, operands, label);
     return;
