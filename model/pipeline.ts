@@ -7,10 +7,10 @@ import { createSampler, type Sampler, SamplerError } from "../sampler/index.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { checkSkip } from "./clip.ts";
 import { coefficientTable, initialState, type LatentShape, noiseSource } from "./denoise.ts";
-import { compileFitting } from "./fit.ts";
+import { compileFitting, hintingAtTiles } from "./fit.ts";
 import { guidanceTable } from "./guidance-table.ts";
 import { unknownWordsWarning } from "./known-words.ts";
-import { runSteps } from "./loop.ts";
+import { type LoopOptions, runSteps, runTiledSteps } from "./loop.ts";
 import {
   type ChunkSizes,
   compileDecoder,
@@ -23,7 +23,7 @@ import type { Picture } from "./picture.ts";
 import { doubtOfPrediction } from "./probe.ts";
 import { fixedHalves } from "./prompt/fixed.ts";
 import { type PromptPlan, planPrompt } from "./prompt/plan.ts";
-import { readLatents, readPicture } from "./read-back.ts";
+import { readLatents, readPicture, readTiledPicture } from "./read-back.ts";
 import {
   type GenerateRequest,
   type GenerateResult,
@@ -39,6 +39,7 @@ import { noising } from "./tasks/noise-level.ts";
 import { marked, pictureOf } from "./tasks/picture.ts";
 import { besideOf, type Run, type Start, startOf } from "./tasks/start.ts";
 import { type Task, taskOf } from "./tasks/task.ts";
+import { type Sides, type TileGrid, tileGrid } from "./tile-grid.ts";
 import { timestepEmbedding } from "./unet.ts";
 
 /** Plans for one set of sizes, which `key` spells out. */
@@ -58,6 +59,8 @@ interface Wanted {
   readonly sizes: RunSizes;
   readonly decode: boolean;
   readonly vaeTiling: boolean | undefined;
+  /** The decoder makes one tile at a time: those of the run. */
+  readonly decodeTile: Sides | undefined;
 }
 
 export class StableDiffusion implements ImagePipeline {
@@ -168,8 +171,10 @@ export class StableDiffusion implements ImagePipeline {
     const sampler = this.#sampler(resolved);
     const texts = this.#tokenize(resolved, sampler.rows.length);
     const latents = this.#latentShape(resolved);
+    const grid = gridOf(resolved, latents, 1);
     const sizes = {
       latents,
+      tile: grid?.tile,
       evaluations: sampler.rows.length,
       repeats: repeats(resolved),
       noise: sampler.draws > 0,
@@ -179,7 +184,10 @@ export class StableDiffusion implements ImagePipeline {
       beside: this.#checkpoint.unet.config.inChannels - latents.channels,
       rescale: repeats(resolved) === 2 && resolved.guidanceRescale > 0,
     };
-    const want = { sizes, decode: request.output !== "latent", vaeTiling: resolved.vaeTiling };
+    const want = {
+      ...{ sizes, decode: request.output !== "latent", vaeTiling: resolved.vaeTiling },
+      decodeTile: resolved.vaeTiling ? grid?.tile : undefined,
+    };
     await this.#freeOthers(want);
     const random = createGenerator(resolved.rng ?? "torch", resolved.seed);
     const given = { request, resolved, latents, random };
@@ -193,19 +201,11 @@ export class StableDiffusion implements ImagePipeline {
     this.#start(plans, resolved, sampler, sizes, texts, start);
     await plans.prompt.done();
     clock.lap("encode");
-    await runSteps(plans.step, sampler, {
-      signal,
-      onStep: request.onStep,
-      noise: noiseSource(random, latents),
-    });
+    const loop = { signal, onStep: request.onStep, noise: noiseSource(random, latents) };
+    await runLoop(plans, grid, sampler, loop);
     clock.lap("steps");
     const how = `${resolved.scheduler}, ${this.dtype}`;
-    const images: Picture[] = [];
-    for (let i = 0; decoder && i < latents.batch; i++) {
-      const picture = await readPicture(decoder, i, latents, this.#checkpoint.factor, how);
-      images.push(resolved.watermark ? marked(picture) : picture);
-      signal.throwIfAborted();
-    }
+    const images = decoder ? await this.#decode(decoder, resolved, latents, how, signal) : [];
     const read = decoder ? {} : { latents: await readLatents(plans.step, latents, how) };
     clock.lap("decode");
     return {
@@ -217,6 +217,26 @@ export class StableDiffusion implements ImagePipeline {
       request: resolved,
       model: this.#info(),
     };
+  }
+
+  async #decode(
+    decoder: Plan,
+    resolved: ResolvedRequest,
+    latents: LatentShape,
+    how: string,
+    signal: AbortSignal,
+  ): Promise<Picture[]> {
+    const { factor } = this.#checkpoint;
+    const grid = resolved.vaeTiling && gridOf(resolved, latents, factor);
+    const images: Picture[] = [];
+    for (let i = 0; i < latents.batch; i++) {
+      const picture = grid
+        ? await readTiledPicture(decoder, i, { latents, factor, grid }, how, signal)
+        : await readPicture(decoder, i, latents, factor, how);
+      images.push(resolved.watermark ? marked(picture) : picture);
+      signal.throwIfAborted();
+    }
+    return images;
   }
 
   /** Strength 0: the image itself, brought to size; nothing runs. */
@@ -314,12 +334,14 @@ export class StableDiffusion implements ImagePipeline {
 
   async #compile(want: Wanted, signal: AbortSignal): Promise<Compiled> {
     if (this.#compiled) return this.#compiled;
-    const { sizes, decode, vaeTiling } = want;
+    const { sizes, decode, decodeTile } = want;
+    // Tiles of the run in place of diffusers'.
+    const vaeTiling = decodeTile ? undefined : want.vaeTiling;
     const setting = this.#setting(signal);
     // The decoder first: its buffers are the largest, and what it cannot do is said before the work.
     const fitted = decode
       ? await compileFitting(
-          (vae) => compileDecoder(setting, this.#checkpoint, sizes.latents, vae),
+          (vae) => compileDecoder(setting, this.#checkpoint, sizes.latents, vae, decodeTile),
           { vaeTiling },
         )
       : undefined;
@@ -331,7 +353,7 @@ export class StableDiffusion implements ImagePipeline {
       return this.#compiled;
     } catch (error) {
       await decoder?.destroy();
-      throw error;
+      throw this.#checkpoint.detected.kind === "x4-upscaling" ? hintingAtTiles(error) : error;
     }
   }
 
@@ -365,9 +387,11 @@ export class StableDiffusion implements ImagePipeline {
       ),
     );
     if (start.label !== undefined) plans.times.write("label", [start.label]);
-    if (start.beside) plans.step.write("beside", besideOf(start.beside, latents, repeats));
-    plans.step.write("state", initialState(start.latents, latents, 1));
-    plans.step.write("table", coefficientTable(sampler, request.guidanceScale));
+    const seeing = plans.tile ?? plans.step;
+    if (start.beside) seeing.write("beside", besideOf(start.beside, latents, repeats));
+    seeing.write("state", initialState(start.latents, latents, 1));
+    const table = coefficientTable(sampler, request.guidanceScale);
+    for (const plan of [seeing, plans.step]) plan.write("table", table);
     if (rescale) plans.step.write("guidance", guidanceOf(request, sampler, latents));
     plans.prompt.run();
     plans.times.run();
@@ -396,6 +420,25 @@ export class StableDiffusion implements ImagePipeline {
     await this.#checkpoint[Symbol.asyncDispose]();
     if (this.#ownsDevice) this.#device.destroy();
   }
+}
+
+/** The tiles of a run; with a factor, as they lie in the picture. */
+function gridOf(
+  { tile, tileOverlap }: ResolvedRequest,
+  latents: LatentShape,
+  factor: number,
+): TileGrid | undefined {
+  return tile === undefined ? undefined : tileGrid(latents, tile, tileOverlap!, factor);
+}
+
+function runLoop(
+  { tile, step }: Plans,
+  grid: TileGrid | undefined,
+  sampler: Sampler,
+  options: LoopOptions,
+): Promise<void> {
+  if (!tile || !grid) return runSteps(step, sampler, options);
+  return runTiledSteps({ tile, step }, grid, sampler, options);
 }
 
 /** diffusers turns guidance on above 1. */
