@@ -99,7 +99,7 @@ def save_task_blocks(models: Path, golden: Path) -> None:
         recorded, more = whole_unet(task, model)
         tensors |= recorded
         entries += [{**entry, "model": task.name, "file": "blocks.safetensors"} for entry in more]
-    write_json(golden / "blocks.json", entries)
+    write_json(golden / "blocks.json", entries, indent=None)
     write_tensors(golden / "blocks.safetensors", tensors)
 
 
@@ -120,7 +120,7 @@ def save_task_pictures(models: Path, golden: Path) -> None:
     for case in CASES:
         manifest.append(add_case(models, case, tensors))
     assert_inputs_matter(tensors)
-    write_json(golden / "pictures.json", manifest)
+    write_json(golden / "pictures.json", manifest, indent=None)
     write_tensors(golden / "pictures.safetensors", tensors)
 
 
