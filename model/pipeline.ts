@@ -172,18 +172,7 @@ export class StableDiffusion implements ImagePipeline {
     const texts = this.#tokenize(resolved, sampler.rows.length);
     const latents = this.#latentShape(resolved);
     const grid = gridOf(resolved, latents, 1);
-    const sizes = {
-      latents,
-      tile: grid?.tile,
-      evaluations: sampler.rows.length,
-      repeats: repeats(resolved),
-      noise: sampler.draws > 0,
-      tokens: texts.tokens,
-      clipSkip: resolved.clipSkip ?? 0,
-      chunks: texts.sizes,
-      beside: this.#checkpoint.unet.config.inChannels - latents.channels,
-      rescale: repeats(resolved) === 2 && resolved.guidanceRescale > 0,
-    };
+    const sizes = this.#sizes(resolved, sampler, texts, latents, grid);
     const want = {
       ...{ sizes, decode: request.output !== "latent", vaeTiling: resolved.vaeTiling },
       decodeTile: resolved.vaeTiling ? grid?.tile : undefined,
@@ -216,6 +205,27 @@ export class StableDiffusion implements ImagePipeline {
       timings: clock.times(),
       request: resolved,
       model: this.#info(),
+    };
+  }
+
+  #sizes(
+    request: ResolvedRequest,
+    { rows, draws }: Sampler,
+    texts: Texts,
+    latents: LatentShape,
+    grid: TileGrid | undefined,
+  ): RunSizes {
+    return {
+      latents,
+      tile: grid?.tile,
+      evaluations: rows.length,
+      repeats: repeats(request),
+      noise: draws > 0,
+      tokens: texts.tokens,
+      clipSkip: request.clipSkip ?? 0,
+      chunks: texts.sizes,
+      beside: this.#checkpoint.unet.config.inChannels - latents.channels,
+      rescale: repeats(request) === 2 && request.guidanceRescale > 0,
     };
   }
 
