@@ -12,6 +12,8 @@ const IN_FLIGHT = 2;
 export interface LoopOptions extends Pick<GenerateRequest, "signal" | "onStep"> {
   /** Where the steps' noise comes from; a sampler that draws any needs it. */
   readonly noise?: NoiseSource | undefined;
+  /** Called before each row is submitted, with its number. */
+  readonly before?: ((row: number) => void) | undefined;
 }
 
 /** What is submitted at one time, and what is told when it is done. */
@@ -21,12 +23,15 @@ interface Work {
 }
 
 /**
- * Runs the step plan once for each row, and writes the noise of those that draw one before them. Throws `signal.reason` when aborted, what `onStep` throws,
- * DEVICE_LOST, GPU_VALIDATION; steps that were submitted before still run.
+ * Runs the step plan once for each row, and writes the noise of those that draw one before them. Throws
+ * `signal.reason` when aborted, what `onStep` throws, DEVICE_LOST, GPU_VALIDATION; steps that were submitted before still run.
  */
 export function runSteps(plan: Plan, { rows }: Sampler, options: LoopOptions): Promise<void> {
   const work = rows.map((row, i) => ({
-    submit: () => runStep(plan, row, i, options),
+    submit() {
+      options.before?.(i);
+      runStep(plan, row, i, options);
+    },
     event: (elapsedMs: number) => eventOf(rows, i, elapsedMs, 1, 1),
   }));
   return runInTurn(plan, work, options);
@@ -43,7 +48,10 @@ export function runTiledSteps(
   const work = rows.flatMap((row, i) =>
     places.map(({ top, left, ...shares }, number) => ({
       submit() {
-        if (number === 0) tile.write("step", [i]);
+        if (number === 0) {
+          options.before?.(i);
+          tile.write("step", [i]);
+        }
         tile.write("place", [top, left, number]);
         tile.write("rows", shares.rows);
         tile.write("columns", shares.columns);

@@ -8,7 +8,6 @@ import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { checkSkip } from "./clip.ts";
 import { coefficientTable, initialState, type LatentShape, noiseSource } from "./denoise.ts";
 import { compileFitting, hintingAtTiles } from "./fit.ts";
-import { guidanceTable } from "./guidance-table.ts";
 import { unknownWordsWarning } from "./known-words.ts";
 import { type LoopOptions, runSteps, runTiledSteps } from "./loop.ts";
 import {
@@ -21,7 +20,7 @@ import {
 } from "./painter.ts";
 import type { Picture } from "./picture.ts";
 import { doubtOfPrediction } from "./probe.ts";
-import { fixedHalves } from "./prompt/fixed.ts";
+import { chunkSizes, conditionWeights, rowsAt } from "./prompt/halves.ts";
 import { type PromptPlan, planPrompt } from "./prompt/plan.ts";
 import { readLatents, readPicture, readTiledPicture } from "./read-back.ts";
 import {
@@ -33,6 +32,7 @@ import {
   type ResolvedRequest,
   validateRequest,
 } from "./request.ts";
+import { scalesOf, stageOf, stageTable } from "./run-guidance.ts";
 import { depthChannel } from "./tasks/depth-channel.ts";
 import { pictureEncoder } from "./tasks/encode-pictures.ts";
 import { noising } from "./tasks/noise-level.ts";
@@ -51,8 +51,11 @@ interface Compiled {
   readonly warnings: readonly string[];
 }
 
-/** The prompts of a run, and how they make up the halves of guidance. */
-type Texts = PromptPlan & { readonly sizes: ChunkSizes };
+/** The prompts of a run, how they make up the halves of guidance, and what the conditions count. */
+type Texts = PromptPlan & {
+  readonly sizes: ChunkSizes;
+  readonly conditions: Float32Array | undefined;
+};
 
 /** What plans are compiled for. */
 interface Wanted {
@@ -169,7 +172,8 @@ export class StableDiffusion implements ImagePipeline {
     const task = taskOf(this.#checkpoint.detected.kind, request);
     if (resolved.strength === 0) return this.#unchanged(request, resolved);
     const sampler = this.#sampler(resolved);
-    const texts = this.#tokenize(resolved, sampler.rows.length);
+    const scales = scalesOf(resolved, sampler);
+    const texts = this.#tokenize(resolved, sampler, scales);
     const latents = this.#latentShape(resolved);
     const grid = gridOf(resolved, latents, 1);
     const sizes = this.#sizes(resolved, sampler, texts, latents, grid);
@@ -187,11 +191,15 @@ export class StableDiffusion implements ImagePipeline {
     if (request.image) clock.lap("inputs");
     const { plans, decoder, warnings } = await this.#compile(want, signal);
     clock.lap("load");
-    this.#start(plans, resolved, sampler, sizes, texts, start);
+    this.#start(plans, resolved, sampler, { sizes, scales, texts, start });
     await plans.prompt.done();
     clock.lap("encode");
-    const loop = { signal, onStep: request.onStep, noise: noiseSource(random, latents) };
-    await runLoop(plans, grid, sampler, loop);
+    await runLoop(plans, grid, sampler, {
+      signal,
+      onStep: request.onStep,
+      noise: noiseSource(random, latents),
+      before: plans.select && selection(plans.select, texts, latents.batch),
+    });
     clock.lap("steps");
     const how = `${resolved.scheduler}, ${this.dtype}`;
     const images = decoder ? await this.#decode(decoder, resolved, latents, how, signal) : [];
@@ -215,17 +223,18 @@ export class StableDiffusion implements ImagePipeline {
     latents: LatentShape,
     grid: TileGrid | undefined,
   ): RunSizes {
+    const halves = texts.positive.length + (texts.negative ? 1 : 0);
     return {
       latents,
       tile: grid?.tile,
       evaluations: rows.length,
-      repeats: repeats(request),
+      repeats: halves,
       noise: draws > 0,
       tokens: texts.tokens,
       clipSkip: request.clipSkip ?? 0,
       chunks: texts.sizes,
       beside: this.#checkpoint.unet.config.inChannels - latents.channels,
-      rescale: repeats(request) === 2 && request.guidanceRescale > 0,
+      stage: stageOf(request, halves, texts.conditions !== undefined),
     };
   }
 
@@ -283,19 +292,20 @@ export class StableDiffusion implements ImagePipeline {
   }
 
   /** The prompts as the prompt plan's inputs, before any GPU work. */
-  #tokenize(request: ResolvedRequest, evaluations: number): Texts {
+  #tokenize(request: ResolvedRequest, sampler: Sampler, scales: readonly number[]): Texts {
     const { tokenizer, text } = this.#checkpoint;
     const { prompt, negativePrompt, steps, clipSkip, promptSyntax = "plain" } = request;
     checkSkip(clipSkip ?? 0, text.config);
     const tokens = Math.min(tokenizer.maxLength, text.config.maxPositionEmbeddings);
-    const guided = repeats(request) === 2;
-    const plan = planPrompt(prompt, negativePrompt, steps, tokenizer, {
-      ...{ syntax: promptSyntax, tokens, evaluations, guided },
+    const guided = scales.some((scale) => scale > 1);
+    // The webui counts calls of the UNet: a step of two evaluations is two of them.
+    const plan = planPrompt(prompt, negativePrompt, sampler.order * steps, tokenizer, {
+      ...{ syntax: promptSyntax, tokens, evaluations: sampler.rows.length, guided },
     });
-    const unknown = unknownWordsWarning([prompt, negativePrompt], this.#checkpoint.knownWords);
+    const unknown = unknownWordsWarning(plan.pieces, this.#checkpoint.knownWords);
     const warnings = unknown === undefined ? plan.warnings : [...plan.warnings, unknown];
     if (this.#strict && warnings[0]) throw new DiffusionError("BAD_REQUEST", warnings[0]);
-    return { ...plan, warnings, sizes: fixedHalves(plan) };
+    return { ...plan, warnings, sizes: chunkSizes(plan), conditions: conditionWeights(plan) };
   }
 
   #latentShape({ numImages, width, height }: ResolvedRequest): LatentShape {
@@ -379,11 +389,14 @@ export class StableDiffusion implements ImagePipeline {
     plans: Plans,
     request: ResolvedRequest,
     sampler: Sampler,
-    { latents, repeats, rescale }: RunSizes,
-    texts: Texts,
-    start: Start,
+    given: { sizes: RunSizes; scales: readonly number[]; texts: Texts; start: Start },
   ): void {
     const { config } = this.#checkpoint.unet;
+    const { texts, start, sizes } = given;
+    const { latents, repeats, stage } = sizes;
+    const { conditions } = texts;
+    // Off is off: a scale below 1 takes nothing from a single condition.
+    const scales = conditions ? given.scales : given.scales.map((scale) => Math.max(1, scale));
     plans.prompt.write("ids", texts.ids);
     if (texts.shares) {
       plans.prompt.write("weights", texts.weights);
@@ -400,9 +413,10 @@ export class StableDiffusion implements ImagePipeline {
     const seeing = plans.tile ?? plans.step;
     if (start.beside) seeing.write("beside", besideOf(start.beside, latents, repeats));
     seeing.write("state", initialState(start.latents, latents, 1));
-    const table = coefficientTable(sampler, request.guidanceScale);
+    const table = coefficientTable(sampler, scales);
     for (const plan of [seeing, plans.step]) plan.write("table", table);
-    if (rescale) plans.step.write("guidance", guidanceOf(request, sampler, latents));
+    if (stage) plans.step.write("guidance", stageTable(request, scales, sampler, latents));
+    if (conditions) plans.step.write("conditions", conditions);
     plans.prompt.run();
     plans.times.run();
   }
@@ -451,19 +465,19 @@ function runLoop(
   return runTiledSteps({ tile, step }, grid, sampler, options);
 }
 
-/** diffusers turns guidance on above 1. */
-function repeats({ guidanceScale }: Pick<ResolvedRequest, "guidanceScale">): 1 | 2 {
-  return guidanceScale > 1 ? 2 : 1;
-}
-
-/** One scale for every evaluation. */
-function guidanceOf(
-  { guidanceScale, guidanceRescale }: ResolvedRequest,
-  { rows }: Sampler,
-  { height, width }: LatentShape,
-): Float32Array {
-  const scales = rows.map(() => guidanceScale);
-  return guidanceTable(height * width, { scales, rescale: guidanceRescale });
+/** Before each evaluation: the halves' texts, where they are others than before. */
+function selection(select: Plan, texts: Texts, batch: number): (row: number) => void {
+  let shown = "";
+  return (row) => {
+    const rows = rowsAt(texts, row);
+    if (shown === `${rows}`) return;
+    shown = `${rows}`;
+    select.write(
+      "rows",
+      rows.flatMap((encoding) => Array<number>(batch).fill(encoding)),
+    );
+    select.run();
+  };
 }
 
 function loadWarnings(device: Device, options: LoadOptions, dtype: DType): string[] {

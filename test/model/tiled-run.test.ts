@@ -125,6 +125,19 @@ describe("upscaling in tiles", () => {
     const { images: plain } = await sd.generate({ ...base, ...request, guidanceRescale: 0 });
     assert.ok(distance(samples(plain), samples(images)).worst > 3);
   });
+
+  it("changes texts between two steps, for all tiles of the second", async () => {
+    const request = { image: waves(20, 16), tile: 16, tileOverlap: 8, scheduler: "euler" };
+    const [first, second] = ["a horse", "two red apples"];
+    const painted = async (prompt: string) =>
+      samples([(await paint({ ...request, prompt, promptSyntax: "a1111" })).image]);
+    const changing = await painted(`[${first}:${second}:1]`);
+    for (const text of [first, second]) {
+      assert.ok(distance(await painted(text), changing).worst > 3, text);
+    }
+    // Both in turn, though the same: as the one.
+    assert.deepEqual(await painted(`[${first}:${first}:1]`), await painted(first));
+  });
 });
 
 /** Where tiles begin and end, in pixels of the picture. */

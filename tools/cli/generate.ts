@@ -43,7 +43,9 @@ const FIELDS = [
   ...["negativePrompt", "steps", "guidanceScale", "guidanceRescale", "scheduler", "seed"],
   ...["width", "height", "numImages", "strength", "maskMode", "noiseLevel", "eta", "rng"],
   ...["tile", "tileOverlap"],
-  ...["clipSkip", "promptSyntax", "vaeTiling", "watermark"],
+  ...["clipSkip", "promptSyntax", "vaeTiling", "watermark", "guidanceStart", "guidanceStop"],
+  ...["guidanceSchedule", "guidanceFrom", "thresholding", "thresholdingRatio", "sampleMaxValue"],
+  "mimicScale",
 ] as readonly (keyof GenerateOptions & keyof GenerateRequest)[];
 
 /** Texts that name a choice are judged by `validateRequest`. Throws IMAGE_… for a picture that cannot be read. */

@@ -11,6 +11,14 @@ const OPTIONS: readonly (readonly [field: string, option: string])[] = [
   ["steps", "--steps"],
   ["guidanceScale", "--guidance-scale"],
   ["guidanceRescale", "--guidance-rescale"],
+  ["guidanceStart", "--guidance-start"],
+  ["guidanceStop", "--guidance-stop"],
+  ["guidanceSchedule", "--guidance-schedule"],
+  ["guidanceFrom", "--guidance-from"],
+  ["thresholding", "--thresholding"],
+  ["thresholdingRatio", "--thresholding-ratio"],
+  ["sampleMaxValue", "--sample-max-value"],
+  ["mimicScale", "--mimic-scale"],
   ["scheduler", "--scheduler"],
   ["seed", "--seed"],
   ["rng", "--rng"],
@@ -35,7 +43,7 @@ const SWITCHES: readonly (readonly [field: string, option: string])[] = [
 /** What need not be said: it is so without. */
 const DEFAULTS: Readonly<Record<string, unknown>> = {
   ...{ negativePrompt: "", guidanceRescale: 0, numImages: 1, eta: 0, clipSkip: 0, rng: "torch" },
-  promptSyntax: "plain",
+  ...{ promptSyntax: "plain", guidanceStart: 0, guidanceStop: 1, guidanceSchedule: "constant" },
 };
 
 /** The checkpoint that runs where none is named (default-model.node.ts), by its folder's name. */
@@ -71,8 +79,49 @@ function fromWebUi(texts: readonly PictureText[]): string | undefined {
     ...(width && height ? { width: Number(width), height: Number(height) } : {}),
     strength: number("Denoising strength"),
     clipSkip: clipSkip && clipSkip - 1,
+    ...guidanceOf(fields, number),
+    promptSyntax: syntaxOf(`${prompt} ${negativePrompt}`, fields),
   };
   return commandOf(prompt, request, fields.get("Model"));
+}
+
+/** What means more than itself to the web UI, which knows but its own syntax. */
+const MARKS = /[()[\]\\]|\b(?:AND|BREAK)\b/;
+
+function syntaxOf(prompts: string, fields: ReadonlyMap<string, string>): string | undefined {
+  const own = fields.get("Version")?.startsWith("wgsl-diffusion") ?? false;
+  const isA1111 = own ? fields.get("Prompt syntax") === "a1111" : MARKS.test(prompts);
+  return isA1111 ? "a1111" : undefined;
+}
+
+/** Ours, and what the web UI's extension "Dynamic Thresholding" says with the settings that are ours. */
+function guidanceOf(
+  fields: ReadonlyMap<string, string>,
+  number: (key: string) => number | undefined,
+): Readonly<Record<string, unknown>> {
+  const schedule = fields.get("Guidance schedule");
+  const percentile = number("Threshold percentile");
+  const mimics = fields.get("Dynamic thresholding enabled") === "True";
+  return {
+    guidanceRescale: number("CFG Rescale"),
+    guidanceStart: number("Guidance start"),
+    guidanceStop: number("Guidance stop"),
+    guidanceSchedule: /^(?:linear|cosine|[\d., ]+)$/.test(schedule ?? "") ? schedule : undefined,
+    guidanceFrom: number("Guidance from"),
+    ...(mimics && {
+      thresholding: "mimic",
+      mimicScale: number("Mimic scale"),
+      thresholdingRatio:
+        percentile === undefined || percentile === 100
+          ? undefined
+          : Number((percentile / 100).toFixed(8)),
+    }),
+    ...(fields.get("Thresholding") === "dynamic" && {
+      thresholding: "dynamic",
+      thresholdingRatio: number("Thresholding ratio"),
+      sampleMaxValue: number("Sample max value"),
+    }),
+  };
 }
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
@@ -98,7 +147,9 @@ function commandOf(
   return `wgsl-diffusion generate ${words.join(" ")}`;
 }
 
+/** Texts, numbers, and lists of numbers, which String() joins by commas. */
 function isPlain(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length > 0 && value.every(Number.isFinite);
   return typeof value === "string" || (typeof value === "number" && Number.isFinite(value));
 }
 
