@@ -6,11 +6,12 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type Device, openDevice } from "../engine/index.ts";
+import { table } from "../tools/verify/report.ts";
 import type { RunOptions } from "./harness.ts";
 import { benchLadder, type LadderRow } from "./ladder/ladder.ts";
 import { benchNetwork, type NetworkRow } from "./networks.ts";
 import { saveResult } from "./results.ts";
-import { digits, table } from "./table.ts";
+import { digits } from "./table.ts";
 
 const TORCH = fileURLToPath(new URL("../tools/reference/torch_times.py", import.meta.url));
 
