@@ -121,5 +121,5 @@ describeOnEveryAdapter(
       assert.deepEqual(kernels(getDevice(), { y }), names);
     });
   },
-  { software: false, bake: false },
+  { software: false, bake: false, matrix: false },
 );
