@@ -1,7 +1,16 @@
 /** Stable Diffusion: a checkpoint on a device, and the way from a prompt to a picture. */
 import { openModel } from "#open";
 import { DiffusionError, type ErrorCode } from "../engine/errors.ts";
-import { type Device, type DType, openDevice, type Plan, WeightCache } from "../engine/index.ts";
+import {
+  type Device,
+  type DType,
+  openDevice,
+  type Plan,
+  type Tuned,
+  type TuneOptions,
+  tune,
+  WeightCache,
+} from "../engine/index.ts";
 import { createGenerator } from "../engine/random.ts";
 import { createSampler, type Sampler, SamplerError } from "../sampler/index.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
@@ -144,16 +153,33 @@ export class StableDiffusion implements ImagePipeline {
   async generate(
     request: GenerateRequest,
   ): Promise<GenerateResult & { images: readonly Picture[] }> {
+    return this.#alone(request.signal, (signal) => this.#generate(request, signal));
+  }
+
+  /**
+   * For idle time, after a picture: measures variants of the kernels that its plans use, and records the fastest
+   * for the next time that the GPU is opened; the plans that are there stay as they are. Throws FEATURE_MISSING
+   * where nothing can be timed, BUSY, DISPOSED, `signal.reason`.
+   */
+  async tune(
+    options: Pick<TuneOptions, "budgetMs" | "signal" | "onMeasured"> = {},
+  ): Promise<Tuned> {
+    return this.#alone(options.signal, (signal) => tune(this.#device, { ...options, signal }));
+  }
+
+  /** Runs `work` if nothing else runs; it hears of an abort and of disposal by its signal. */
+  async #alone<T>(
+    given: AbortSignal | undefined,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     this.#disposal.signal.throwIfAborted();
     if (this.#running) {
       throw new DiffusionError("BUSY", "this pipeline is painting already", {
         hint: "Await the first call, or load a second pipeline.",
       });
     }
-    const signals = [this.#disposal.signal, request.signal].filter(
-      (signal) => signal !== undefined,
-    );
-    const result = this.#generate(request, AbortSignal.any(signals));
+    const signals = [this.#disposal.signal, given].filter((signal) => signal !== undefined);
+    const result = work(AbortSignal.any(signals));
     this.#running = result.then(
       () => undefined,
       () => undefined,
@@ -481,7 +507,7 @@ function selection(select: Plan, texts: Texts, batch: number): (row: number) => 
 }
 
 function loadWarnings(device: Device, options: LoadOptions, dtype: DType): string[] {
-  const warnings: string[] = [];
+  const warnings: string[] = [...device.warnings];
   if (device.target.software) {
     warnings.push(
       `running on ${device.info.description || device.info.device} (CPU): about 1000 times slower than a GPU`,

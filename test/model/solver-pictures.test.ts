@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { Device } from "../../engine/index.ts";
 import { StableDiffusion } from "../../model/pipeline.ts";
+import { withLatents } from "../../tools/verify/latents-spy.ts";
 import { adapters } from "../support/devices.ts";
 import {
   CHECKPOINTS,
@@ -11,7 +12,6 @@ import {
   readGolden,
   rmsError,
 } from "../support/golden.ts";
-import { withLatents } from "../support/latents-spy.ts";
 import { distance, type Stride, samples, samplesAt } from "../support/pictures.ts";
 
 /** One entry of solvers.json; see test/fixtures/README.md. */
