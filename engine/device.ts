@@ -1,9 +1,10 @@
 /** A GPU device with what the engine keeps for it: its abilities, its pipelines, its faults. */
-import { isSoftware, loadGPU, readShader } from "#platform";
+import { loadGPU, noAdapterHint, readShader } from "#platform";
 import { assemble, type OperandTypes } from "../shaders/assemble.ts";
 import type { AnyKernel } from "../shaders/kernel.ts";
 import { DiffusionError } from "./errors.ts";
 import type { Target } from "./lower/lowering.ts";
+import { isSoftware } from "./software.ts";
 
 export interface DeviceOptions {
   /** This kind of adapter or nothing (Node only). */
@@ -35,7 +36,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
     throw new DiffusionError("NO_ADAPTER", "No GPU adapter.", {
-      hint: "Run `wgsl-diffusion devices` to see why.",
+      hint: noAdapterHint,
     });
   }
   const descriptor = options.minimal ? {} : everything(adapter);

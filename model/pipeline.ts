@@ -7,6 +7,7 @@ import { createSampler, type Sampler, SamplerError } from "../sampler/index.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { checkSkip } from "./clip.ts";
 import { coefficientTable, initialState, type LatentShape, noiseSource } from "./denoise.ts";
+import type { ModelSource } from "./files/model-source.ts";
 import { compileFitting } from "./fit.ts";
 import { guidanceTable } from "./guidance-table.ts";
 import { unknownWordsWarning } from "./known-words.ts";
@@ -76,13 +77,17 @@ export class StableDiffusion implements ImagePipeline {
 
   /**
    * Opens a checkpoint: every header is read and checked, weights follow when they are needed.
-   * `path` is a diffusers folder, or a single file in the original's layout. Throws WEIGHTS_…, CONFIG,
-   * TOKENIZER, SCHEDULER, and what `openDevice` throws; with `strict`, FEATURE_MISSING, SCHEDULER or
-   * WEIGHTS_MISMATCH where it would warn.
+   * `model` is a diffusers folder, or a single file in the original's layout: a path in Node; in a browser
+   * "org/name" on the hub, an address, or files that a user chose. Throws WEIGHTS_…, CONFIG, TOKENIZER,
+   * SCHEDULER, and what `openDevice` throws; with `strict`, FEATURE_MISSING, SCHEDULER or
+   * WEIGHTS_MISMATCH where it would warn. In a browser also HUB_404, NETWORK and DISK_FULL.
    */
-  static async fromPretrained(path: string, options: LoadOptions = {}): Promise<StableDiffusion> {
+  static async fromPretrained(
+    model: ModelSource,
+    options: LoadOptions = {},
+  ): Promise<StableDiffusion> {
     options.signal?.throwIfAborted();
-    const folder = await openModel(path, options);
+    const folder = await openModel(model, options);
     let device: Device | undefined;
     try {
       const checkpoint = await openCheckpoint(folder, options.onProgress);

@@ -1,11 +1,13 @@
 /**
- * Makes node_modules what package-lock.json says, so that each npm script works on a fresh clone.
+ * Makes node_modules what package-lock.json says, and the shaders a module for browsers, so that each npm
+ * script works on a fresh clone.
  * Runs under plain Node: nothing is installed yet. Does nothing when all is there (some 10 ms).
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { writeShaderTexts } from "./shader-texts.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -15,6 +17,7 @@ if (!isInstalled()) {
   const status = npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
   if (status !== 0) process.exit(status);
 }
+writeShaderTexts();
 
 /** npm notes what it installed in node_modules/.package-lock.json, last of all. */
 function isInstalled() {

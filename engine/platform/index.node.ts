@@ -1,7 +1,7 @@
 /** The platform as Node has it: Dawn, and shaders as files. */
 import { readFile } from "node:fs/promises";
 import type { DeviceOptions } from "../device.ts";
-import { isSoftware, loadWebGPU } from "./dawn.node.ts";
+import { loadWebGPU } from "./dawn.node.ts";
 
 export function loadGPU(options: DeviceOptions): Promise<GPU> {
   return loadWebGPU({
@@ -17,4 +17,4 @@ export function readShader(stem: string): Promise<string> {
   return readFile(new URL(`../../shaders/${stem}.wgsl`, import.meta.url), "utf8");
 }
 
-export { isSoftware };
+export const noAdapterHint = "Run `wgsl-diffusion devices` to see why.";
