@@ -17,6 +17,8 @@ export {
   type LoadOptions,
   type LoadPipeline,
   type ModelInfo,
+  type PreviewEvent,
+  type RequestDefaults,
   type ResolvedRequest,
   type RgbaImage,
   SCHEDULERS,

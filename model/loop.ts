@@ -3,6 +3,7 @@ import { DiffusionError } from "../engine/errors.ts";
 import type { Plan } from "../engine/index.ts";
 import type { Sampler } from "../sampler/index.ts";
 import type { NoiseSource } from "./denoise.ts";
+import type { Previews } from "./preview.ts";
 import type { GenerateRequest, StepEvent } from "./request.ts";
 
 /** Steps that may be under way on the GPU before the host waits for the oldest. */
@@ -11,6 +12,8 @@ const IN_FLIGHT = 2;
 export interface LoopOptions extends Pick<GenerateRequest, "signal" | "onStep"> {
   /** Where the steps' noise comes from; a sampler that draws any needs it. */
   readonly noise?: NoiseSource | undefined;
+  /** Told of each finished step, after `onStep`. */
+  readonly previews?: Pick<Previews, "show"> | undefined;
 }
 
 /**
@@ -20,7 +23,7 @@ export interface LoopOptions extends Pick<GenerateRequest, "signal" | "onStep"> 
 export async function runSteps(
   plan: Plan,
   { rows }: Sampler,
-  { signal, onStep, noise }: LoopOptions,
+  { signal, onStep, noise, previews }: LoopOptions,
 ): Promise<void> {
   const started = performance.now();
   const pending: Promise<void>[] = [];
@@ -29,6 +32,7 @@ export async function runSteps(
     await pending.shift();
     done++;
     onStep?.(eventOf(done, rows, performance.now() - started));
+    previews?.show(done);
     signal?.throwIfAborted();
   };
   signal?.throwIfAborted();

@@ -21,6 +21,7 @@ import {
   type Setting,
 } from "./painter.ts";
 import type { Picture } from "./picture.ts";
+import { createPreviews } from "./preview.ts";
 import { doubtOfPrediction } from "./probe.ts";
 import { fixedHalves } from "./prompt/fixed.ts";
 import { type PromptPlan, planPrompt } from "./prompt/plan.ts";
@@ -31,6 +32,7 @@ import {
   type ImagePipeline,
   type LoadOptions,
   type ModelInfo,
+  type RequestDefaults,
   type ResolvedRequest,
   validateRequest,
 } from "./request.ts";
@@ -167,7 +169,7 @@ export class StableDiffusion implements ImagePipeline {
   async #generate(request: GenerateRequest, signal: AbortSignal) {
     const clock = stopwatch();
     signal.throwIfAborted();
-    const resolved = validateRequest(request, this.#defaults());
+    const resolved = validateRequest(request, this.defaults);
     const task = taskOf(this.#checkpoint.detected.kind, request);
     if (resolved.strength === 0) return this.#unchanged(request, resolved);
     const sampler = this.#sampler(resolved);
@@ -198,11 +200,14 @@ export class StableDiffusion implements ImagePipeline {
     this.#start(plans, resolved, sampler, sizes, texts, start);
     await plans.prompt.done();
     clock.lap("encode");
-    await runSteps(plans.step, sampler, {
-      signal,
-      onStep: request.onStep,
-      noise: noiseSource(random, latents),
-    });
+    const { latentRgb } = this.#checkpoint.vae.config;
+    const previews = createPreviews(plans.step, sampler, latents, latentRgb, request.onPreview);
+    const noise = noiseSource(random, latents);
+    try {
+      await runSteps(plans.step, sampler, { signal, onStep: request.onStep, noise, previews });
+    } finally {
+      await previews.done();
+    }
     clock.lap("steps");
     const how = `${resolved.scheduler}, ${this.dtype}`;
     const images: Picture[] = [];
@@ -220,7 +225,7 @@ export class StableDiffusion implements ImagePipeline {
       warnings: [...texts.warnings, ...start.warnings, ...warnings],
       timings: clock.times(),
       request: resolved,
-      model: this.#info(),
+      model: this.model,
     };
   }
 
@@ -233,11 +238,12 @@ export class StableDiffusion implements ImagePipeline {
     const one = pictureOf(request.image!, width, height);
     return {
       images: Array.from({ length: numImages }, () => (mark ? marked(one) : one)),
-      ...{ seed, warnings: [], timings: {}, request: resolved, model: this.#info() },
+      ...{ seed, warnings: [], timings: {}, request: resolved, model: this.model },
     };
   }
 
-  #defaults(): Parameters<typeof validateRequest>[1] {
+  /** What this checkpoint fills in where a request says nothing, and what kind it is. */
+  get defaults(): RequestDefaults {
     const { unet, factor, scheduler, detected, maxNoiseLevel } = this.#checkpoint;
     const { kind } = detected;
     const [height, width] = unet.config.sampleSize ?? [64, 64];
@@ -378,7 +384,8 @@ export class StableDiffusion implements ImagePipeline {
     plans.times.run();
   }
 
-  #info(): ModelInfo {
+  /** The checkpoint and the adapter, as results name them. */
+  get model(): ModelInfo {
     const { name, scheduler } = this.#checkpoint;
     const adapter = this.#device.info.description || this.#device.info.device;
     return { name, predictionType: scheduler.predictionType, dtype: this.dtype, adapter };

@@ -22,6 +22,14 @@ export interface StepEvent {
   readonly etaMs: number;
 }
 
+/** What the first picture looks like by now. */
+export interface PreviewEvent {
+  readonly step: number;
+  readonly steps: number;
+  /** A pixel for each of the latents': an eighth of the picture's sides. */
+  readonly image: RgbaImage;
+}
+
 /** One piece of work done while a checkpoint is loaded. */
 export interface LoadEvent {
   readonly stage: "read" | "compile";
@@ -80,6 +88,8 @@ export interface GenerateRequest {
   readonly output?: "image" | "latent" | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: ((event: StepEvent) => void) | undefined;
+  /** After a step, except the last, as often as the GPU keeps up; it costs next to nothing. */
+  readonly onPreview?: ((event: PreviewEvent) => void) | undefined;
 }
 
 /**
