@@ -4,7 +4,7 @@ import { assemble, type OperandTypes } from "../shaders/assemble.ts";
 import type { AnyKernel } from "../shaders/kernel.ts";
 import { DiffusionError } from "./errors.ts";
 import type { Target } from "./lower/lowering.ts";
-import { isSoftware } from "./software.ts";
+import { adapterName, isSoftware } from "./software.ts";
 
 export interface DeviceOptions {
   /** This kind of adapter or nothing (Node only). */
@@ -45,7 +45,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   } catch (cause) {
     throw new DiffusionError(
       "LIMIT",
-      `The adapter ${adapter.info.description} gives no device: ${cause}`,
+      `The adapter ${adapterName(adapter.info)} gives no device: ${cause}`,
       { cause },
     );
   }

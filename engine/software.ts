@@ -1,4 +1,4 @@
-/** Which adapters are a CPU that plays a GPU. */
+/** What adapters are called, and which are a CPU that plays a GPU. */
 
 /** True for an adapter that computes on the CPU. Browsers say little: some give an architecture only. */
 export function isSoftware(info: GPUAdapterInfo): boolean {
@@ -7,4 +7,9 @@ export function isSoftware(info: GPUAdapterInfo): boolean {
     info.isFallbackAdapter === true ||
     /llvmpipe|lavapipe|swiftshader|basic render driver/i.test(told)
   );
+}
+
+/** What people call the adapter; browsers may know its maker and family only. */
+export function adapterName({ description, device, vendor, architecture }: GPUAdapterInfo): string {
+  return description || device || [vendor, architecture].filter(Boolean).join(" ") || "unknown";
 }

@@ -3,6 +3,7 @@ import { openModel } from "#open";
 import { DiffusionError, type ErrorCode } from "../engine/errors.ts";
 import { type Device, type DType, openDevice, type Plan, WeightCache } from "../engine/index.ts";
 import { createGenerator } from "../engine/random.ts";
+import { adapterName } from "../engine/software.ts";
 import { createSampler, type Sampler, SamplerError } from "../sampler/index.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { checkSkip } from "./clip.ts";
@@ -387,7 +388,7 @@ export class StableDiffusion implements ImagePipeline {
   /** The checkpoint and the adapter, as results name them. */
   get model(): ModelInfo {
     const { name, scheduler } = this.#checkpoint;
-    const adapter = this.#device.info.description || this.#device.info.device;
+    const adapter = adapterName(this.#device.info);
     return { name, predictionType: scheduler.predictionType, dtype: this.dtype, adapter };
   }
 
@@ -429,7 +430,7 @@ function loadWarnings(device: Device, options: LoadOptions, dtype: DType): strin
   const warnings: string[] = [];
   if (device.target.software) {
     warnings.push(
-      `running on ${device.info.description || device.info.device} (CPU): about 1000 times slower than a GPU`,
+      `running on ${adapterName(device.info)} (CPU): about 1000 times slower than a GPU`,
     );
   }
   if (dtype === "f16" && !device.target.features.has("shader-f16")) {

@@ -1,0 +1,13 @@
+/** The library as a page has it, in reach of the tests. */
+import * as engine from "wgsl-diffusion/engine";
+import * as library from "wgsl-diffusion";
+import * as worker from "wgsl-diffusion/worker";
+
+const reach = {
+  ...{ engine, library, worker },
+  startWorker: () => new Worker("/bundle/worker.js", { type: "module" }),
+};
+
+export type Reach = typeof reach;
+
+Object.assign(globalThis, { reach, ready: true });
