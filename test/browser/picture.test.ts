@@ -53,7 +53,9 @@ describe("a picture in Chromium", () => {
     assert.equal(painted.type, "image/png");
     const ours = await inNode();
     const off = ours.map((value, i) => Math.abs(value - painted.data[i]!));
-    console.log(`      of ${off.length} bytes ${off.filter((d) => d > 0).length} differ, by ${Math.max(...off)} at most`);
+    console.log(
+      `      of ${off.length} bytes ${off.filter((d) => d > 0).length} differ, by ${Math.max(...off)} at most`,
+    );
     assert.ok(Math.max(...off) <= 1, "within one level of 255");
   });
 });

@@ -32,7 +32,8 @@ function same(a: unknown, b: unknown): boolean {
   if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false;
   const [left, right] = [Object.entries(a), new Map(Object.entries(b))];
   return (
-    left.length === right.size && left.every(([key, value]) => right.has(key) && same(value, right.get(key)))
+    left.length === right.size &&
+    left.every(([key, value]) => right.has(key) && same(value, right.get(key)))
   );
 }
 

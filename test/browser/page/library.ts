@@ -1,6 +1,7 @@
 /** The library as a page has it, in reach of the tests. */
-import * as engine from "wgsl-diffusion/engine";
+
 import * as library from "wgsl-diffusion";
+import * as engine from "wgsl-diffusion/engine";
 import * as worker from "wgsl-diffusion/worker";
 
 const reach = {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { BrowserContext, Page } from "playwright-core";
 import type { Reach } from "../page/library.ts";
 import { bundle, root } from "./bundle.ts";
-import { scriptPage, type Site, startSite } from "./site.ts";
+import { type Site, scriptPage, startSite } from "./site.ts";
 
 /** A site with that page at /page.html, and the checkpoint that ships at /models/shapes/. */
 export async function librarySite(): Promise<Site> {

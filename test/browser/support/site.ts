@@ -55,7 +55,9 @@ export function scriptPage(script: string): Handler {
   return (request, response) => {
     if (request.url?.split("?")[0] !== "/page.html") return false;
     response.writeHead(200, { "content-type": "text/html" });
-    response.end(`<!doctype html><meta charset="utf-8"><title>test</title><script type="module" src="${script}"></script>`);
+    response.end(
+      `<!doctype html><meta charset="utf-8"><title>test</title><script type="module" src="${script}"></script>`,
+    );
     return true;
   };
 }

@@ -44,7 +44,10 @@ export async function serveFile(
     ...(range && { "content-range": `bytes ${start}-${end}/${size}` }),
   });
   if (request.method === "HEAD" || size === 0) response.end();
-  else createReadStream(path, { start, end }).on("error", () => response.destroy()).pipe(response);
+  else
+    createReadStream(path, { start, end })
+      .on("error", () => response.destroy())
+      .pipe(response);
   return true;
 }
 
