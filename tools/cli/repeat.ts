@@ -2,8 +2,8 @@
  * The command that paints a picture again, from what the picture says. That is foreign text: it only
  * ever becomes the quoted value of an option that is known here.
  */
-import { type PictureText, recordOf } from "../metadata.ts";
-import { parseWebUi, schedulerOf } from "../web-ui.ts";
+import type { PictureText } from "../metadata.ts";
+import { settingsOf } from "../settings.ts";
 
 /** Options by the field of our record, in the order in which they are printed. */
 const OPTIONS: readonly (readonly [field: string, option: string])[] = [
@@ -41,40 +41,8 @@ const SHIPPED = "shapes";
 
 /** From our own record, else from the web UI's `parameters`; undefined where neither can be read. */
 export function repeatCommand(texts: readonly PictureText[]): string | undefined {
-  return fromRecord(recordOf(texts)) ?? fromWebUi(texts);
-}
-
-function fromRecord(record: unknown): string | undefined {
-  const request = fieldsOf(fieldsOf(record)?.request);
-  if (typeof request?.prompt !== "string") return undefined;
-  const model = fieldsOf(fieldsOf(record)?.model)?.name;
-  return commandOf(request.prompt, request, model);
-}
-
-function fromWebUi(texts: readonly PictureText[]): string | undefined {
-  const parameters = texts.find(({ keyword }) => keyword === "parameters");
-  if (!parameters) return undefined;
-  const { prompt, negativePrompt, fields } = parseWebUi(parameters.text);
-  if (fields.size === 0) return undefined;
-  const number = (key: string) => {
-    const text = fields.get(key) ?? "";
-    return /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : undefined;
-  };
-  const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(fields.get("Size") ?? "") ?? [];
-  const clipSkip = number("Clip skip");
-  const request = {
-    ...{ negativePrompt, steps: number("Steps"), guidanceScale: number("CFG scale") },
-    scheduler: schedulerOf(fields.get("Sampler") ?? "", fields.get("Schedule type")),
-    seed: number("Seed"),
-    ...(width && height ? { width: Number(width), height: Number(height) } : {}),
-    strength: number("Denoising strength"),
-    clipSkip: clipSkip && clipSkip - 1,
-  };
-  return commandOf(prompt, request, fields.get("Model"));
-}
-
-function fieldsOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  return typeof value === "object" && value !== null ? { ...value } : undefined;
+  const settings = settingsOf(texts);
+  return settings && commandOf(settings.prompt, settings.request, settings.model);
 }
 
 function commandOf(
