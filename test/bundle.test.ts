@@ -65,6 +65,6 @@ describe("shaders/texts.mjs", () => {
     const file = readFileSync(join(root, "shaders/gemm.wgsl"), "utf8").split("\n");
     const lines = TEXTS.gemm!.split("\n");
     assert.equal(lines.length, file.length);
-    lines.forEach((line, i) => assert.equal(line, file[i]!.replace(/\s*\/\/.*$/, "")));
+    for (const [i, line] of lines.entries()) assert.equal(line, file[i]!.replace(/\s*\/\/.*$/, ""));
   });
 });

@@ -41,7 +41,12 @@ export default defineConfig({
   define: { __VERSION__: JSON.stringify(version) },
   worker: { format: "es" },
   cacheDir: join(root, ".cache/vite"),
-  build: { outDir: join(root, ".cache/web"), emptyOutDir: true, chunkSizeWarningLimit: 4000 },
+  build: {
+    outDir: join(root, ".cache/web"),
+    emptyOutDir: true,
+    chunkSizeWarningLimit: 4000,
+    modulePreload: { polyfill: false },
+  },
   server: { host: "127.0.0.1", fs: { allow: [root] } },
   plugins: [shippedModel()],
 });

@@ -12,7 +12,7 @@ export type Handler = (
 export interface Site extends AsyncDisposable {
   /** "http://127.0.0.1:PORT", which browsers count as secure. */
   readonly url: string;
-  /** Path and query of each request, in order. */
+  /** Path, and range if one is asked for, of each request, in order: "/a.json bytes=0-0". */
   readonly seen: string[];
   /** Asked before all others. */
   use(handler: Handler): void;
@@ -26,7 +26,8 @@ export async function startSite(folders: Readonly<Record<string, string>>): Prom
   const places = Object.entries(folders).sort(([a], [b]) => b.length - a.length);
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const url = request.url ?? "/";
-    seen.push(url);
+    const { range } = request.headers;
+    seen.push(range === undefined ? url : `${url} ${range}`);
     response.setHeader("access-control-allow-origin", "*");
     response.setHeader("access-control-expose-headers", "content-range, etag");
     for (const handler of handlers) if (await handler(request, response)) return;

@@ -17,7 +17,8 @@ export async function webSite(): Promise<Site> {
     build: { outDir: OUT, emptyOutDir: true },
   });
   await built;
-  if (!existsSync(join(OUT, "models/shapes/model_index.json"))) throw new Error("no model is built");
+  if (!existsSync(join(OUT, "models/shapes/model_index.json")))
+    throw new Error("no model is built");
   return startSite({ "/": OUT });
 }
 
