@@ -49,7 +49,7 @@ async function open(source: ModelSource, options: BrowserOptions): Promise<Opene
 interface Wanted {
   /** Names it in the storage. */
   readonly key: string;
-  readonly ask: () => Promise<RemoteModel>;
+  readonly ask: (hub: HubConnection) => Promise<RemoteModel>;
   /** A commit never changes; what lies at an address may. */
   readonly lasting: boolean;
   readonly hub: HubConnection;
@@ -65,7 +65,7 @@ async function openRemote(
   const store = options.cache === false ? undefined : await openStore();
   const { model, files } = store
     ? await fromStore(wanted, store, options)
-    : await streamed(await wanted.ask(), wanted, options);
+    : await streamed(await wanted.ask(wanted.hub), wanted, options);
   return { files, single: wanted.isFile ? model.files[0]!.path : undefined };
 }
 
@@ -82,7 +82,7 @@ function wantedOf(name: string, options: BrowserOptions): Wanted {
     const connection = hub(url.origin);
     return {
       key: JSON.stringify([url.href, variant]),
-      ask: () => askServer(url, variant, connection),
+      ask: (by) => askServer(url, variant, by),
       ...{ lasting: false, hub: connection, isFile: !url.pathname.endsWith("/") },
     };
   }
@@ -94,7 +94,7 @@ function wantedOf(name: string, options: BrowserOptions): Wanted {
   return {
     // Mirrors have the same files, which are named by their hashes.
     key: JSON.stringify([asked.id, revision, asked.file, variant]),
-    ask: () => askHub(asked, variant, connection, onEvent),
+    ask: (by) => askHub(asked, variant, by, onEvent),
     ...{ lasting: true, hub: connection, isFile: asked.file !== undefined },
   };
 }
@@ -151,11 +151,12 @@ async function fromStore(
 /** What the server has now; where it cannot be asked, what was stored of it. */
 async function askOr(
   whole: RemoteModel | undefined,
-  { ask }: Wanted,
+  { ask, hub }: Wanted,
   { onEvent = () => {} }: BrowserOptions,
 ): Promise<RemoteModel> {
   try {
-    return await ask();
+    // With a copy at hand there is no need for patience.
+    return await ask(whole ? { ...hub, retries: Math.min(1, hub.retries ?? 1) } : hub);
   } catch (error) {
     if (!whole || !(error instanceof DiffusionError) || error.code !== "NETWORK") throw error;
     const message = `${error.message}: the copy in the browser's storage is taken`;

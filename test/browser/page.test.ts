@@ -6,8 +6,10 @@ import { readImage } from "../../model/index.ts";
 import { encodePng, readPng } from "../../model/png.node.ts";
 import { recordOf } from "../../tools/metadata.ts";
 import { launch } from "./support/chromium.ts";
-import type { Site } from "./support/site.ts";
+import { cutOnce, type Site } from "./support/site.ts";
 import { type OpenPage, openPage, paint, problemOf, webSite } from "./support/web-page.ts";
+
+const UNET = "/models/shapes/unet/diffusion_pytorch_model.safetensors";
 
 describe("the page", () => {
   let site: Site;
@@ -16,6 +18,8 @@ describe("the page", () => {
   let open: OpenPage;
   before(async () => {
     site = await webSite();
+    // The first download breaks off, and goes on.
+    site.use(cutOnce(UNET, 5_000_000));
     browser = await launch();
     context = await browser.newContext({ acceptDownloads: true });
     open = await openPage(site, context);
@@ -60,6 +64,29 @@ describe("the page", () => {
     );
     assert.ok(seconds < 300);
     assert.deepEqual(blocks, []);
+  });
+
+  it("went on with the model's download where the connection broke", () => {
+    const asked = site.seen.filter((each) => each.startsWith(UNET) && !each.endsWith(" bytes=0-0"));
+    assert.equal(asked.length, 2);
+    assert.match(asked[1]!, /bytes=[1-9]\d{5,}-$/);
+  });
+
+  it("paints after a reload from the browser's storage, with the model's server gone", async () => {
+    let gone = true;
+    site.use((request, response) => {
+      if (!gone || !request.url?.startsWith("/models/")) return false;
+      response.destroy();
+      return true;
+    });
+    await open.page.close();
+    open = await openPage(site, context);
+    await open.page.fill("#steps", "4");
+    await open.page.fill("#seed", "7");
+    await paint(open.page);
+    const status = await open.page.textContent("#model-status");
+    assert.match(status ?? "", /the copy in the browser's storage is taken/);
+    gone = false;
   });
 
   it("offers the picture as a PNG that says how it was made", async () => {
@@ -120,6 +147,7 @@ describe("the page", () => {
       buffer: encodePng({ width: 128, height: 128, data }),
     });
     await page.waitForSelector("#mask");
+    await page.locator("#mask").scrollIntoViewIfNeeded();
     const box = (await page.locator("#mask").boundingBox())!;
     await page.mouse.move(box.x + box.width * 0.7, box.y + box.height * 0.3);
     await page.mouse.down();
@@ -185,6 +213,7 @@ describe("the page", () => {
     await page.fill("#model-name", "./models/nothing/");
     await assert.rejects(paint(page), /WEIGHTS_MISSING/);
     await page.selectOption("#model-kind", "hub");
+    await page.click("#model-named summary");
     await page.fill("#endpoint", site.url);
     await page.fill("#model-name", "some-org/not-there");
     await assert.rejects(paint(page), /HUB_404.*some-org\/not-there/);

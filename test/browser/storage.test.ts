@@ -7,7 +7,7 @@ import { openFolder } from "../../model/folder.node.ts";
 import { root } from "./support/bundle.ts";
 import { launch } from "./support/chromium.ts";
 import { inPage, libraryPage, librarySite } from "./support/library-page.ts";
-import type { Handler, Site } from "./support/site.ts";
+import { cutOnce, type Handler, type Site } from "./support/site.ts";
 
 const MODEL = "/models/shapes/";
 const UNET = `${MODEL}unet/diffusion_pytorch_model.safetensors`;
@@ -207,23 +207,6 @@ async function hashInNode(): Promise<string> {
         .digest(),
     );
   return all.digest("hex");
-}
-
-/** Breaks the first answer to a request for all of `path` after so many bytes. */
-function cutOnce(path: string, bytes: number): Handler {
-  let cut = false;
-  return (request, response) => {
-    if (cut || request.url !== path || request.headers.range !== undefined) return false;
-    cut = true;
-    const write = response.write.bind(response) as (chunk: Buffer) => boolean;
-    let sent = 0;
-    response.write = ((chunk: Buffer) => {
-      sent += chunk.length;
-      if (sent > bytes) setTimeout(() => response.destroy(), 50);
-      return sent > bytes ? false : write(chunk);
-    }) as typeof response.write;
-    return false;
-  };
 }
 
 function zerosHeader(tensors: number, bytes: number): Buffer {

@@ -62,3 +62,20 @@ export function scriptPage(script: string): Handler {
     return true;
   };
 }
+
+/** Breaks the first answer to a request for all of `path` after so many bytes. */
+export function cutOnce(path: string, bytes: number): Handler {
+  let cut = false;
+  return (request, response) => {
+    if (cut || request.url !== path || request.headers.range !== undefined) return false;
+    cut = true;
+    const write = response.write.bind(response) as (chunk: Buffer) => boolean;
+    let sent = 0;
+    response.write = ((chunk: Buffer) => {
+      sent += chunk.length;
+      if (sent > bytes) setTimeout(() => response.destroy(), 50);
+      return sent > bytes ? false : write(chunk);
+    }) as typeof response.write;
+    return false;
+  };
+}

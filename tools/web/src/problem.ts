@@ -21,6 +21,9 @@ const ON_A_PAGE: Readonly<Record<string, string>> = {
   NUMERIC:
     "The weights overflow in f16, or hold NaN: take another variant, or fetch the model again.",
   DEVICE_LOST: "The GPU was lost twice. Close other tabs that use it, or reload this page.",
+  WEIGHTS_FORMAT: "Choose a .safetensors file, or a model's folder with such files in it.",
+  WEIGHTS_MISMATCH: "This page runs Stable Diffusion 2: choose such a model, whole.",
+  WEIGHTS_MISSING: "Name or choose a folder as diffusers writes it, or one .safetensors file.",
   WEIGHTS_TRUNCATED: "The file is incomplete: download it again, then choose it again.",
   HUB_404:
     "Check the spelling. Stability AI took its own Stable Diffusion 2 off the hub: mirrors have it.",
@@ -35,7 +38,7 @@ interface Words {
 export function wordsOf(error: unknown): Words {
   if (error instanceof DiffusionError) {
     const { message, code, hint = "" } = error;
-    const forTerminals = /`wgsl-diffusion|--\w|npm i\b/.test(hint) || hint === "";
+    const forTerminals = /`(?:wgsl-diffusion|git)|--\w|npm i\b/.test(hint) || hint === "";
     return { message, code, hint: forTerminals ? (ON_A_PAGE[code] ?? "") : hint };
   }
   return { message: String((error as Error)?.message ?? error), code: "INTERNAL", hint: "" };
