@@ -95,7 +95,9 @@ export class StableDiffusion implements ImagePipeline {
     try {
       const checkpoint = await openCheckpoint(folder, options.onProgress);
       options.signal?.throwIfAborted();
-      device = (options.device as Device | undefined) ?? (await openDevice());
+      device =
+        (options.device as Device | undefined) ??
+        (await openDevice({ minimal: options.minimal ?? false }));
       const sd = new StableDiffusion(device, checkpoint, options);
       await sd.#checkPrediction(options.signal);
       return sd;

@@ -172,6 +172,8 @@ export interface GenerateResult {
 
 export interface LoadOptions extends OpenOptions {
   readonly device?: unknown;
+  /** Ask for WebGPU's default limits and no optional feature, as the weakest browser gives them. */
+  readonly minimal?: boolean | undefined;
   /** How weights and activations are stored; sums are always f32. */
   readonly dtype?: "f16" | "f32" | undefined;
   /** Turns what would be a warning (a fall-back, a cut prompt) into an error. */

@@ -109,6 +109,23 @@ describe("the worker", () => {
     always.close();
   });
 
+  it("does without optional features where a shader does not compile with them, and says so", async () => {
+    const fault = new DiffusionError("GPU_VALIDATION", "gemm.wgsl 3:1: no subgroups here");
+    const { load } = fakePipeline();
+    const whole = (await load("m")).generate;
+    let tries = 0;
+    const { connection, calls, close } = far({
+      generate: (r) => (++tries === 1 ? Promise.reject(fault) : whole(r)),
+    });
+    await connection.load("m", {});
+    const { warnings } = await connection.generate(REQUEST);
+    assert.match(warnings.join(), /without the adapter's optional features.*no subgroups here/);
+    assert.equal(calls.options?.minimal, true);
+    tries = 0;
+    await assert.rejects(connection.generate(REQUEST), { code: "GPU_VALIDATION" });
+    close();
+  });
+
   it("rejects what is under way when it ends, and everything after", async () => {
     const { connection, close } = far({ stepMs: 50 });
     await connection.load("m", {});

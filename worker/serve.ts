@@ -74,47 +74,75 @@ type Host = {
 function hostOf(load: Load): Host {
   let pipeline: Served | undefined;
   let opened: { model: ModelSource; options: LoadOptions } | undefined;
+  /** What was done without, and why. */
+  let notes: string[] = [];
   const open = async (signal: AbortSignal, heard: Partial<Heard> = {}): Promise<Served> => {
     if (!opened) throw new DiffusionError("DISPOSED", "no model is loaded");
     pipeline = await load(opened.model, { ...opened.options, ...heard, signal });
     return pipeline;
   };
+  const close = async () => {
+    const before = pipeline;
+    pipeline = undefined;
+    await before?.[Symbol.asyncDispose]();
+  };
+  /** True if it is worth another try, for which everything is ready. */
+  const recover = async (error: unknown, losses: number): Promise<boolean> => {
+    if (!(error instanceof DiffusionError) || !opened) return false;
+    if (error.code === "DEVICE_LOST") {
+      // A tab in the background loses its device now and then: the files are at hand, begin anew.
+      await close().catch(() => {});
+      return losses < MAX_LOSSES;
+    }
+    if (error.code !== "GPU_VALIDATION" || opened.options.minimal || opened.options.strict)
+      return false;
+    // A browser may offer a feature, and fail at a shader that uses it.
+    opened = { ...opened, options: { ...opened.options, minimal: true } };
+    notes = [`without the adapter's optional features, for with them: ${error.message}`];
+    await close().catch(() => {});
+    return true;
+  };
+  const persist = async <T>(work: () => Promise<T>): Promise<T> => {
+    for (let losses = 1; ; losses++) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(await recover(error, losses))) throw error;
+      }
+    }
+  };
   return {
     async load({ model, options }, heard) {
-      await pipeline?.[Symbol.asyncDispose]();
-      pipeline = undefined;
+      await close();
       opened = { model, options };
-      return infoOf(await open(heard.signal, heard));
+      notes = [];
+      return infoOf(await persist(() => open(heard.signal, heard)), notes);
     },
     async generate(request, heard) {
-      for (let losses = 0; ; ) {
-        const current = pipeline ?? (await open(heard.signal));
-        try {
-          const result = await current.generate({ ...request, ...heard } as GenerateRequest);
-          return plainResult(result);
-        } catch (error) {
-          if (!(error instanceof DiffusionError) || error.code !== "DEVICE_LOST") throw error;
-          // A tab in the background loses its device now and then: the files are at hand, begin anew.
-          pipeline = undefined;
-          await Promise.resolve(current[Symbol.asyncDispose]()).catch(() => {});
-          if (++losses >= MAX_LOSSES) throw error;
-        }
-      }
+      const result = await persist(async () =>
+        (pipeline ?? (await open(heard.signal))).generate({
+          ...request,
+          ...heard,
+        } as GenerateRequest),
+      );
+      return plainResult(result, notes);
     },
     async dispose() {
       opened = undefined;
-      await pipeline?.[Symbol.asyncDispose]();
-      pipeline = undefined;
+      await close();
     },
   };
 }
 
-function infoOf({ warnings, dtype, defaults, model }: Served): LoadedInfo {
-  return { warnings: [...warnings], dtype, defaults, model };
+function infoOf(
+  { warnings, dtype, defaults, model }: Served,
+  notes: readonly string[],
+): LoadedInfo {
+  return { warnings: [...warnings, ...notes], dtype, defaults, model };
 }
 
 /** Pictures lose their class on the way. */
-function plainResult(result: Results["generate"]): Results["generate"] {
+function plainResult(result: Results["generate"], notes: readonly string[]): Results["generate"] {
   const images = result.images.map(({ width, height, data }) => ({ width, height, data }));
-  return { ...result, images };
+  return { ...result, images, warnings: [...result.warnings, ...notes] };
 }
