@@ -25,7 +25,7 @@ function isInstalled() {
   const found = packages(join(root, "node_modules/.package-lock.json"));
   return Object.entries(wanted).every(
     ([path, entry]) =>
-      path === "" || found[path]?.version === entry.version || isForAnotherPlatform(entry),
+      path === "" || found[path]?.version === entry.version || maySkip(path, wanted, found),
   );
 }
 
@@ -37,9 +37,22 @@ function packages(file) {
   }
 }
 
-/** npm skips these, and optional packages whose own needs it could not meet. */
-function isForAnotherPlatform({ optional, os, cpu, libc }) {
-  return optional === true && (os ?? cpu ?? libc) !== undefined;
+/** npm skips what is optional and for another platform, and what only such packages need. */
+function maySkip(path, wanted, found) {
+  const { optional, os, cpu, libc } = wanted[path];
+  if (optional !== true) return false;
+  if ((os ?? cpu ?? libc) !== undefined) return true;
+  const name = path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length);
+  return Object.entries(wanted).every(([by, entry]) => !needs(entry, name) || !isThere(by, found));
+}
+
+function needs({ dependencies, optionalDependencies, peerDependencies }, name) {
+  return [dependencies, optionalDependencies, peerDependencies].some((all) => all && name in all);
+}
+
+/** The package itself is "". */
+function isThere(path, found) {
+  return path === "" || found[path] !== undefined;
 }
 
 /** Under `npm run`, npm names its own script; that also works where `npm` is a .cmd file. */
