@@ -68,13 +68,14 @@ export function peerTable(results: Result<PeerRow[]>[] = loadResults("peers")): 
   return `${origin(results)}\n\n${table(head, rows, 2)}`;
 }
 
-function verdict({ failure, right, error }: PeerRow): string {
+/** What became of a contestant, in a word. */
+export function verdict({ failure, right, error }: PeerRow): string {
   if (failure !== null) return `fails: ${failure.replaceAll("|", "\\|")}`;
   const size = error === null ? "no number" : error.toExponential(1);
   return right ? size : `**wrong**: ${size}`;
 }
 
-function times({ ms, cpuMs }: Stamp): string[] {
+export function times({ ms, cpuMs }: Stamp): string[] {
   if (!ms) return ["–", "–", "–"];
   return [digits(ms.median), `${digits(ms.p10)}–${digits(ms.p90)}`, digits(cpuMs?.median)];
 }

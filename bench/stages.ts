@@ -39,6 +39,13 @@ export interface StageOptions {
   readonly onRead?: (bytes: number) => void;
 }
 
+/** The folder's part that a stage reads. */
+interface Part {
+  readonly text: "textEncoder";
+  readonly unet: "unet";
+  readonly vae: "vae";
+}
+
 /** A network compiled, its weights loaded, its inputs written. */
 export interface CompiledStage {
   /** In the order that they run; the last has the output `y`. */
@@ -46,7 +53,7 @@ export interface CompiledStage {
 }
 
 type Compile<S extends Stage> = (
-  folder: ModelFolder,
+  folder: Pick<ModelFolder, Part[S]>,
   inputs: StageInputs[S],
   options: StageOptions,
 ) => Promise<CompiledStage>;

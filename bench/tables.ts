@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import type { FullSizeRow } from "./full-size.ts";
 import type { KernelRow } from "./kernels.ts";
+import { coldTable, growthTable, unetPeerTable } from "./latest-tables.ts";
 import { imageTable, networkTable, peerTable, suiteTable } from "./more-tables.ts";
 import { loadResults, type Result } from "./results.ts";
 import { origin, table } from "./table.ts";
@@ -16,6 +17,9 @@ export function writeTables(): void {
     kernels: suiteTable(),
     networks: networkTable(),
     image: imageTable(),
+    cold: coldTable(),
+    growth: growthTable(),
+    "whole-unets": unetPeerTable(),
     peers: peerTable(),
   };
   let page = readFileSync(README, "utf8");

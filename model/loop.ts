@@ -14,16 +14,18 @@ export interface LoopOptions extends Pick<GenerateRequest, "signal" | "onStep"> 
   readonly noise?: NoiseSource | undefined;
   /** Told of each finished step, after `onStep`. */
   readonly previews?: Pick<Previews, "show"> | undefined;
+  /** Called before each row is submitted, with its number. */
+  readonly before?: ((row: number) => void) | undefined;
 }
 
 /**
- * Runs the step plan once for each row, and writes the noise of those that draw one before them. Throws `signal.reason` when aborted, what `onStep` throws,
- * DEVICE_LOST, GPU_VALIDATION; steps that were submitted before still run.
+ * Runs the step plan once for each row, and writes the noise of those that draw one before them. Throws
+ * `signal.reason` when aborted, what `onStep` throws, DEVICE_LOST, GPU_VALIDATION; steps that were submitted before still run.
  */
 export async function runSteps(
   plan: Plan,
   { rows }: Sampler,
-  { signal, onStep, noise, previews }: LoopOptions,
+  { signal, onStep, noise, previews, before }: LoopOptions,
 ): Promise<void> {
   const started = performance.now();
   const pending: Promise<void>[] = [];
@@ -37,6 +39,7 @@ export async function runSteps(
   };
   signal?.throwIfAborted();
   for (const [i, row] of rows.entries()) {
+    before?.(i);
     if (row.draws) plan.write("noise", drawn(noise));
     plan.write("step", [i]);
     plan.run();

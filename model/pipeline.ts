@@ -1,7 +1,16 @@
 /** Stable Diffusion: a checkpoint on a device, and the way from a prompt to a picture. */
 import { openModel } from "#open";
 import { DiffusionError, type ErrorCode } from "../engine/errors.ts";
-import { type Device, type DType, openDevice, type Plan, WeightCache } from "../engine/index.ts";
+import {
+  type Device,
+  type DType,
+  openDevice,
+  type Plan,
+  type Tuned,
+  type TuneOptions,
+  tune,
+  WeightCache,
+} from "../engine/index.ts";
 import { createGenerator } from "../engine/random.ts";
 import { adapterName } from "../engine/software.ts";
 import { createSampler, type Sampler, SamplerError } from "../sampler/index.ts";
@@ -10,7 +19,6 @@ import { checkSkip } from "./clip.ts";
 import { coefficientTable, initialState, type LatentShape, noiseSource } from "./denoise.ts";
 import type { ModelSource } from "./files/model-source.ts";
 import { compileFitting } from "./fit.ts";
-import { guidanceTable } from "./guidance-table.ts";
 import { unknownWordsWarning } from "./known-words.ts";
 import { runSteps } from "./loop.ts";
 import {
@@ -24,7 +32,7 @@ import {
 import type { Picture } from "./picture.ts";
 import { createPreviews } from "./preview.ts";
 import { doubtOfPrediction } from "./probe.ts";
-import { fixedHalves } from "./prompt/fixed.ts";
+import { chunkSizes, conditionWeights, rowsAt } from "./prompt/halves.ts";
 import { type PromptPlan, planPrompt } from "./prompt/plan.ts";
 import { readLatents, readPicture } from "./read-back.ts";
 import {
@@ -37,6 +45,7 @@ import {
   type ResolvedRequest,
   validateRequest,
 } from "./request.ts";
+import { scalesOf, stageOf, stageTable } from "./run-guidance.ts";
 import { depthChannel } from "./tasks/depth-channel.ts";
 import { pictureEncoder } from "./tasks/encode-pictures.ts";
 import { noising } from "./tasks/noise-level.ts";
@@ -54,8 +63,11 @@ interface Compiled {
   readonly warnings: readonly string[];
 }
 
-/** The prompts of a run, and how they make up the halves of guidance. */
-type Texts = PromptPlan & { readonly sizes: ChunkSizes };
+/** The prompts of a run, how they make up the halves of guidance, and what the conditions count. */
+type Texts = PromptPlan & {
+  readonly sizes: ChunkSizes;
+  readonly conditions: Float32Array | undefined;
+};
 
 /** What plans are compiled for. */
 interface Wanted {
@@ -148,16 +160,33 @@ export class StableDiffusion implements ImagePipeline {
   async generate(
     request: GenerateRequest,
   ): Promise<GenerateResult & { images: readonly Picture[] }> {
+    return this.#alone(request.signal, (signal) => this.#generate(request, signal));
+  }
+
+  /**
+   * For idle time, after a picture: measures variants of the kernels that its plans use, and records the fastest
+   * for the next time that the GPU is opened; the plans that are there stay as they are. Throws FEATURE_MISSING
+   * where nothing can be timed, BUSY, DISPOSED, `signal.reason`.
+   */
+  async tune(
+    options: Pick<TuneOptions, "budgetMs" | "signal" | "onMeasured"> = {},
+  ): Promise<Tuned> {
+    return this.#alone(options.signal, (signal) => tune(this.#device, { ...options, signal }));
+  }
+
+  /** Runs `work` if nothing else runs; it hears of an abort and of disposal by its signal. */
+  async #alone<T>(
+    given: AbortSignal | undefined,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     this.#disposal.signal.throwIfAborted();
     if (this.#running) {
       throw new DiffusionError("BUSY", "this pipeline is painting already", {
         hint: "Await the first call, or load a second pipeline.",
       });
     }
-    const signals = [this.#disposal.signal, request.signal].filter(
-      (signal) => signal !== undefined,
-    );
-    const result = this.#generate(request, AbortSignal.any(signals));
+    const signals = [this.#disposal.signal, given].filter((signal) => signal !== undefined);
+    const result = work(AbortSignal.any(signals));
     this.#running = result.then(
       () => undefined,
       () => undefined,
@@ -176,18 +205,20 @@ export class StableDiffusion implements ImagePipeline {
     const task = taskOf(this.#checkpoint.detected.kind, request);
     if (resolved.strength === 0) return this.#unchanged(request, resolved);
     const sampler = this.#sampler(resolved);
-    const texts = this.#tokenize(resolved, sampler.rows.length);
+    const scales = scalesOf(resolved, sampler);
+    const texts = this.#tokenize(resolved, sampler, scales);
+    const halves = texts.positive.length + (texts.negative ? 1 : 0);
     const latents = this.#latentShape(resolved);
     const sizes = {
       latents,
       evaluations: sampler.rows.length,
-      repeats: repeats(resolved),
+      repeats: halves,
       noise: sampler.draws > 0,
       tokens: texts.tokens,
       clipSkip: resolved.clipSkip ?? 0,
       chunks: texts.sizes,
       beside: this.#checkpoint.unet.config.inChannels - latents.channels,
-      rescale: repeats(resolved) === 2 && resolved.guidanceRescale > 0,
+      stage: stageOf(resolved, halves, texts.conditions !== undefined),
     };
     const want = { sizes, decode: request.output !== "latent", vaeTiling: resolved.vaeTiling };
     await this.#freeOthers(want);
@@ -200,14 +231,17 @@ export class StableDiffusion implements ImagePipeline {
     if (request.image) clock.lap("inputs");
     const { plans, decoder, warnings } = await this.#compile(want, signal);
     clock.lap("load");
-    this.#start(plans, resolved, sampler, sizes, texts, start);
+    this.#start(plans, resolved, sampler, { sizes, scales, texts, start });
     await plans.prompt.done();
     clock.lap("encode");
     const { latentRgb } = this.#checkpoint.vae.config;
     const previews = createPreviews(plans.step, sampler, latents, latentRgb, request.onPreview);
     const noise = noiseSource(random, latents);
     try {
-      await runSteps(plans.step, sampler, { signal, onStep: request.onStep, noise, previews });
+      await runSteps(plans.step, sampler, {
+        ...{ signal, onStep: request.onStep, noise, previews },
+        before: plans.select && selection(plans.select, texts, latents.batch),
+      });
     } finally {
       await previews.done();
     }
@@ -267,19 +301,20 @@ export class StableDiffusion implements ImagePipeline {
   }
 
   /** The prompts as the prompt plan's inputs, before any GPU work. */
-  #tokenize(request: ResolvedRequest, evaluations: number): Texts {
+  #tokenize(request: ResolvedRequest, sampler: Sampler, scales: readonly number[]): Texts {
     const { tokenizer, text } = this.#checkpoint;
     const { prompt, negativePrompt, steps, clipSkip, promptSyntax = "plain" } = request;
     checkSkip(clipSkip ?? 0, text.config);
     const tokens = Math.min(tokenizer.maxLength, text.config.maxPositionEmbeddings);
-    const guided = repeats(request) === 2;
-    const plan = planPrompt(prompt, negativePrompt, steps, tokenizer, {
-      ...{ syntax: promptSyntax, tokens, evaluations, guided },
+    const guided = scales.some((scale) => scale > 1);
+    // The webui counts calls of the UNet: a step of two evaluations is two of them.
+    const plan = planPrompt(prompt, negativePrompt, sampler.order * steps, tokenizer, {
+      ...{ syntax: promptSyntax, tokens, evaluations: sampler.rows.length, guided },
     });
-    const unknown = unknownWordsWarning([prompt, negativePrompt], this.#checkpoint.knownWords);
+    const unknown = unknownWordsWarning(plan.pieces, this.#checkpoint.knownWords);
     const warnings = unknown === undefined ? plan.warnings : [...plan.warnings, unknown];
     if (this.#strict && warnings[0]) throw new DiffusionError("BAD_REQUEST", warnings[0]);
-    return { ...plan, warnings, sizes: fixedHalves(plan) };
+    return { ...plan, warnings, sizes: chunkSizes(plan), conditions: conditionWeights(plan) };
   }
 
   #latentShape({ numImages, width, height }: ResolvedRequest): LatentShape {
@@ -361,11 +396,14 @@ export class StableDiffusion implements ImagePipeline {
     plans: Plans,
     request: ResolvedRequest,
     sampler: Sampler,
-    { latents, repeats, rescale }: RunSizes,
-    texts: Texts,
-    start: Start,
+    given: { sizes: RunSizes; scales: readonly number[]; texts: Texts; start: Start },
   ): void {
     const { config } = this.#checkpoint.unet;
+    const { texts, start, sizes } = given;
+    const { latents, repeats, stage } = sizes;
+    const { conditions } = texts;
+    // Off is off: a scale below 1 takes nothing from a single condition.
+    const scales = conditions ? given.scales : given.scales.map((scale) => Math.max(1, scale));
     plans.prompt.write("ids", texts.ids);
     if (texts.shares) {
       plans.prompt.write("weights", texts.weights);
@@ -381,8 +419,9 @@ export class StableDiffusion implements ImagePipeline {
     if (start.label !== undefined) plans.times.write("label", [start.label]);
     if (start.beside) plans.step.write("beside", besideOf(start.beside, latents, repeats));
     plans.step.write("state", initialState(start.latents, latents, 1));
-    plans.step.write("table", coefficientTable(sampler, request.guidanceScale));
-    if (rescale) plans.step.write("guidance", guidanceOf(request, sampler, latents));
+    plans.step.write("table", coefficientTable(sampler, scales));
+    if (stage) plans.step.write("guidance", stageTable(request, scales, sampler, latents));
+    if (conditions) plans.step.write("conditions", conditions);
     plans.prompt.run();
     plans.times.run();
   }
@@ -413,23 +452,23 @@ export class StableDiffusion implements ImagePipeline {
   }
 }
 
-/** diffusers turns guidance on above 1. */
-function repeats({ guidanceScale }: Pick<ResolvedRequest, "guidanceScale">): 1 | 2 {
-  return guidanceScale > 1 ? 2 : 1;
-}
-
-/** One scale for every evaluation. */
-function guidanceOf(
-  { guidanceScale, guidanceRescale }: ResolvedRequest,
-  { rows }: Sampler,
-  { height, width }: LatentShape,
-): Float32Array {
-  const scales = rows.map(() => guidanceScale);
-  return guidanceTable(height * width, { scales, rescale: guidanceRescale });
+/** Before each evaluation: the halves' texts, where they are others than before. */
+function selection(select: Plan, texts: Texts, batch: number): (row: number) => void {
+  let shown = "";
+  return (row) => {
+    const rows = rowsAt(texts, row);
+    if (shown === `${rows}`) return;
+    shown = `${rows}`;
+    select.write(
+      "rows",
+      rows.flatMap((encoding) => Array<number>(batch).fill(encoding)),
+    );
+    select.run();
+  };
 }
 
 function loadWarnings(device: Device, options: LoadOptions, dtype: DType): string[] {
-  const warnings: string[] = [];
+  const warnings: string[] = [...device.warnings];
   if (device.target.software) {
     warnings.push(
       `running on ${adapterName(device.info)} (CPU): about 1000 times slower than a GPU`,

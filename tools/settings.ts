@@ -38,8 +38,49 @@ function fromWebUi(texts: readonly PictureText[]): Settings | undefined {
     ...(width && height ? { width: Number(width), height: Number(height) } : {}),
     strength: number("Denoising strength"),
     clipSkip: clipSkip && clipSkip - 1,
+    ...guidanceOf(fields, number),
+    promptSyntax: syntaxOf(`${prompt} ${negativePrompt}`, fields),
   };
   return { prompt, request, model: fields.get("Model") };
+}
+
+/** What means more than itself to the web UI, which knows but its own syntax. */
+const MARKS = /[()[\]\\]|\b(?:AND|BREAK)\b/;
+
+function syntaxOf(prompts: string, fields: ReadonlyMap<string, string>): string | undefined {
+  const own = fields.get("Version")?.startsWith("wgsl-diffusion") ?? false;
+  const isA1111 = own ? fields.get("Prompt syntax") === "a1111" : MARKS.test(prompts);
+  return isA1111 ? "a1111" : undefined;
+}
+
+/** Ours, and what the web UI's extension "Dynamic Thresholding" says with the settings that are ours. */
+function guidanceOf(
+  fields: ReadonlyMap<string, string>,
+  number: (key: string) => number | undefined,
+): Readonly<Record<string, unknown>> {
+  const schedule = fields.get("Guidance schedule");
+  const percentile = number("Threshold percentile");
+  const mimics = fields.get("Dynamic thresholding enabled") === "True";
+  return {
+    guidanceRescale: number("CFG Rescale"),
+    guidanceStart: number("Guidance start"),
+    guidanceStop: number("Guidance stop"),
+    guidanceSchedule: /^(?:linear|cosine|[\d., ]+)$/.test(schedule ?? "") ? schedule : undefined,
+    guidanceFrom: number("Guidance from"),
+    ...(mimics && {
+      thresholding: "mimic",
+      mimicScale: number("Mimic scale"),
+      thresholdingRatio:
+        percentile === undefined || percentile === 100
+          ? undefined
+          : Number((percentile / 100).toFixed(8)),
+    }),
+    ...(fields.get("Thresholding") === "dynamic" && {
+      thresholding: "dynamic",
+      thresholdingRatio: number("Thresholding ratio"),
+      sampleMaxValue: number("Sample max value"),
+    }),
+  };
 }
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> | undefined {

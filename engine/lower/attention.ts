@@ -1,5 +1,5 @@
 /** Lowering of attention: heads of up to 128 channels by one kernel (of two forms), wider ones by matrix products. */
-import { attentionBlock, attention as attentionTiles } from "../../shaders/attention.ts";
+import { attention as attentionTiles } from "../../shaders/attention.ts";
 import { attentionRows } from "../../shaders/attention-rows.ts";
 import { attention as attentionOp } from "../ops/attention.ts";
 import { cast, mul } from "../ops/elementwise.ts";
@@ -9,6 +9,7 @@ import { softmax } from "../ops/norm.ts";
 import { channels } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Lowering } from "./lowering.ts";
+import { tunedBlock } from "./tuned.ts";
 
 /** The kernels have room for the sums of this many channels of v. */
 const MAX_CHANNELS = 128;
@@ -34,7 +35,8 @@ const attention: Lowering = {
     const operands = { ...storages, y };
     if (emitter.target.software) emitter.dispatch(attentionRows, params, operands, t.label);
     else {
-      const block = attentionBlock(emitter.target);
+      const problem = { op: "attention", dtype: y.type, ...sizes(t) } as const;
+      const block = tunedBlock(problem, emitter.target);
       emitter.dispatch(attentionTiles, { ...params, block }, operands, t.label);
     }
   },

@@ -3,7 +3,6 @@ import { type Conv2dParams, conv2d as conv2dKernel, convProduct } from "../../sh
 import { type Activation, type Epilogue, NO_EPILOGUE } from "../../shaders/epilogue.ts";
 import { type GemmParams, gemm as gemmKernel } from "../../shaders/gemm.ts";
 import { type SplitKSumParams, splitKSum } from "../../shaders/split-k-sum.ts";
-import { chooseTiling } from "../../shaders/tile.ts";
 import type { Padding } from "../ops/conv2d.ts";
 import { cast } from "../ops/elementwise.ts";
 import { expand, pad, permute, reshape, transpose } from "../ops/layout.ts";
@@ -12,6 +11,7 @@ import { channels, numel, rows, sameShape, vectors } from "../shape.ts";
 import { createTensor, type Tensor } from "../tensor.ts";
 import type { Emitter, Lowering, Storage } from "./lowering.ts";
 import { emitPlanes, type PlaneProduct, planesFit } from "./planes.ts";
+import { tunedTiling } from "./tuned.ts";
 
 /** What fusion may have added to a linear or conv2d node. */
 export interface EpilogueAttrs {
@@ -106,14 +106,16 @@ function emitGemm(
   emitter: Emitter,
   label: string,
 ): void {
-  const { tile, slices } = chooseTiling(params, emitter.target);
+  const { batch, M, N, K, gated } = params;
+  const { type: dtype } = operands.y!;
+  const problem = { op: "linear", dtype, batch, M, N, K, gated } as const;
+  const { tile, slices } = tunedTiling(problem, params, emitter.target);
   if (slices === 1) {
     emitter.dispatch(gemmKernel, { ...params, tile }, operands, label);
     return;
   }
-  const { M, N } = params;
-  const K = params.K / slices;
-  const cut = { batch: slices, K, xBatch: K / 4, wBatch: K * Math.ceil(N / 4) };
+  const part = K / slices;
+  const cut = { batch: slices, K: part, xBatch: part / 4, wBatch: part * Math.ceil(N / 4) };
   const slice: GemmParams = { ...params, ...NO_EPILOGUE, ...cut, tile };
   const y = partialSums(slices, M, N, emitter, label);
   const { x, w, ...rest } = operands;
@@ -221,7 +223,8 @@ function emitConv(
   label: string,
 ): void {
   const product = convProduct(params);
-  const { tile, slices } = chooseTiling(product, emitter.target);
+  const problem = { op: "conv2d", dtype: operands.y!.type, ...params } as const;
+  const { tile, slices } = tunedTiling(problem, product, emitter.target);
   if (slices === 1) {
     emitter.dispatch(conv2dKernel, { ...params, tile, slices }, operands, label);
     return;

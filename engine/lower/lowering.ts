@@ -1,7 +1,9 @@
 /** The vocabulary of lowering: from ops to dispatches of kernels on storages. */
+import type { GpuShape } from "../../shaders/gpus.ts";
 import type { AnyKernel, Kernel } from "../../shaders/kernel.ts";
 import type { StoredType } from "../dtype.ts";
 import type { Tensor } from "../tensor.ts";
+import type { Choices } from "../tuning/choices.ts";
 
 /** What the device can do, as far as the choice of kernels depends on it. */
 export interface Target {
@@ -13,6 +15,10 @@ export interface Target {
   readonly software: boolean;
   /** Kernels get their dims as constants, not as uniforms. */
   readonly bake: boolean;
+  /** What estimates take the GPU to be; default: a large NVIDIA. */
+  readonly gpu?: GpuShape | undefined;
+  /** What was measured on it; without, estimates decide. */
+  readonly tuning?: Choices | undefined;
 }
 
 /** A stretch of GPU memory for one tensor, before it has a buffer: `vectors` elements of four values. */

@@ -24,5 +24,7 @@ export async function readShader(stem: string): Promise<string> {
   throw new DiffusionError("INTERNAL", `there is no shader ${stem} in shaders/texts.mjs`);
 }
 
+export { tuningStore } from "./tuning-store.browser.ts";
+
 export const noAdapterHint =
   "The browser has WebGPU but no GPU for it: chrome://gpu says why; update the driver, or turn hardware acceleration on.";

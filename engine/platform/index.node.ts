@@ -17,4 +17,6 @@ export function readShader(stem: string): Promise<string> {
   return readFile(new URL(`../../shaders/${stem}.wgsl`, import.meta.url), "utf8");
 }
 
+export { tuningStore } from "./tuning-store.node.ts";
+
 export const noAdapterHint = "Run `wgsl-diffusion devices` to see why.";

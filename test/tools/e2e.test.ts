@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { PNG } from "pngjs";
 import { openFile } from "../../engine/platform/file.node.ts";
 import { readSafetensors } from "../../engine/safetensors.ts";
-import type { RgbaImage } from "../../model/request.ts";
+import type { ResolvedRequest, RgbaImage } from "../../model/request.ts";
 import { copyCheckpoint, removeCopies, weightsPath } from "../support/checkpoint-copy.ts";
 import { checkpointPath, openGolden, readGolden, rmsError } from "../support/golden.ts";
 import { distance, type PictureCase, samples } from "../support/pictures.ts";
@@ -99,6 +99,30 @@ describe("the command line with the real pipeline", () => {
     const values = new Float32Array((await tensor.read(0, tensor.byteLength)).slice().buffer);
     await file.close();
     assert.ok(rmsError(values, await golden("own/latents")) <= 1e-5);
+  });
+
+  it("paints a prompt that changes on the way, and inspects how to paint it again", () => {
+    const [{ request: asked }] = readGolden<[{ request: ResolvedRequest }]>(
+      "guided",
+      "guided.json",
+    );
+    const { status, stderr } = cli(
+      folder,
+      ...["generate", asked.prompt, "--prompt-syntax", "a1111", "--scheduler", asked.scheduler],
+      ...["--steps", `${asked.steps}`, "--seed", `${asked.seed}`, "-o", "changing.png"],
+      ...["--guidance-scale", `${asked.guidanceScale}`, "--width", "64", "--height", "64"],
+      ...["--model", checkpointPath("tiny-eps"), "--dtype", "f32"],
+    );
+    assert.equal(status, 0, String(stderr));
+    const file = new URL("../fixtures/golden/guided/schedule.png", import.meta.url);
+    const { worst, withinOne } = distance(
+      picture(readFileSync(at("changing.png"))),
+      picture(readFileSync(file)),
+    );
+    assert.ok(worst <= 3 && withinOne >= 0.99, `a sample is off by ${worst}`);
+    const inspected = String(cli(folder, "inspect", "changing.png").stdout);
+    assert.ok(inspected.includes(`wgsl-diffusion generate '${asked.prompt}'`), inspected);
+    assert.match(inspected, /--prompt-syntax a1111$/m);
   });
 
   describe("what cannot be done ends with", () => {

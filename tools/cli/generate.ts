@@ -42,7 +42,9 @@ const ANY_CHECKPOINT = { width: 512, height: 512, scheduler: "ddim" };
 const FIELDS = [
   ...["negativePrompt", "steps", "guidanceScale", "guidanceRescale", "scheduler", "seed"],
   ...["width", "height", "numImages", "strength", "maskMode", "noiseLevel", "eta", "rng"],
-  ...["clipSkip", "promptSyntax", "vaeTiling", "watermark"],
+  ...["clipSkip", "promptSyntax", "vaeTiling", "watermark", "guidanceStart", "guidanceStop"],
+  ...["guidanceSchedule", "guidanceFrom", "thresholding", "thresholdingRatio", "sampleMaxValue"],
+  "mimicScale",
 ] as readonly (keyof GenerateOptions & keyof GenerateRequest)[];
 
 /** Texts that name a choice are judged by `validateRequest`. Throws IMAGE_… for a picture that cannot be read. */

@@ -11,6 +11,14 @@ const OPTIONS: readonly (readonly [field: string, option: string])[] = [
   ["steps", "--steps"],
   ["guidanceScale", "--guidance-scale"],
   ["guidanceRescale", "--guidance-rescale"],
+  ["guidanceStart", "--guidance-start"],
+  ["guidanceStop", "--guidance-stop"],
+  ["guidanceSchedule", "--guidance-schedule"],
+  ["guidanceFrom", "--guidance-from"],
+  ["thresholding", "--thresholding"],
+  ["thresholdingRatio", "--thresholding-ratio"],
+  ["sampleMaxValue", "--sample-max-value"],
+  ["mimicScale", "--mimic-scale"],
   ["scheduler", "--scheduler"],
   ["seed", "--seed"],
   ["rng", "--rng"],
@@ -33,7 +41,7 @@ const SWITCHES: readonly (readonly [field: string, option: string])[] = [
 /** What need not be said: it is so without. */
 const DEFAULTS: Readonly<Record<string, unknown>> = {
   ...{ negativePrompt: "", guidanceRescale: 0, numImages: 1, eta: 0, clipSkip: 0, rng: "torch" },
-  promptSyntax: "plain",
+  ...{ promptSyntax: "plain", guidanceStart: 0, guidanceStop: 1, guidanceSchedule: "constant" },
 };
 
 /** The checkpoint that runs where none is named (default-model.node.ts), by its folder's name. */
@@ -64,7 +72,9 @@ function commandOf(
   return `wgsl-diffusion generate ${words.join(" ")}`;
 }
 
+/** Texts, numbers, and lists of numbers, which String() joins by commas. */
 function isPlain(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length > 0 && value.every(Number.isFinite);
   return typeof value === "string" || (typeof value === "number" && Number.isFinite(value));
 }
 

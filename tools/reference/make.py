@@ -16,6 +16,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import diffusers
+import numpy as np
+import PIL.Image
 import torch
 import transformers
 from safetensors.torch import load_file
@@ -23,6 +25,7 @@ from safetensors.torch import load_file
 from blocks import save_blocks
 from clip_skip import save_clip_skip
 from faults import save_faults
+from guided import save_guided
 from load import FIXTURES
 from noisy import save_noisy
 from pictures import save_pictures
@@ -72,6 +75,7 @@ def save_goldens(models: Path, target: Path) -> None:
         save_pictures(models / name, target / "golden" / name)
         save_noisy(models / name, target / "golden" / name)
         save_faults(models / name, target / "golden" / name)
+    save_guided(models, target / "golden" / "guided")
     save_task_blocks(models, target / "golden" / "tasks")
     save_task_pictures(models, target / "golden" / "tasks")
 
@@ -86,6 +90,9 @@ def differences(again: Path):
         elif path.suffix == ".safetensors":
             tolerance = TOLERANCE if name.parts[0] == "golden" else WEIGHT_TOLERANCE
             yield from tensor_differences(str(name), load_file(path), load_file(committed), tolerance)
+        elif path.suffix == ".png":
+            pictures = ({"picture": torch.from_numpy(np.array(PIL.Image.open(file)))} for file in (path, committed))
+            yield from tensor_differences(str(name), *pictures, 0)
         elif path.suffix == ".json" and name.parts[0] == "golden":
             if shape_of(json.loads(path.read_text())) != shape_of(json.loads(committed.read_text())):
                 yield f"{name}: differs"
