@@ -4,7 +4,7 @@ import { watchDrops } from "./drop.ts";
 import { listSamplers, readForm, showDefaults } from "./form.ts";
 import { keepOutside, startFrom, startPicture, watchMask } from "./mask.ts";
 import { currentModel, unload, watchModel } from "./model.ts";
-import { button, element } from "./page.ts";
+import { box, button, element } from "./page.ts";
 import { hideProblem, showProblem } from "./problem.ts";
 import { hideProgress, showProgress, showStep } from "./progress.ts";
 import { remember, shownPicture, showPainted, showPreview } from "./results.ts";
@@ -36,6 +36,8 @@ async function paint(): Promise<void> {
   busy(true);
   hideProblem();
   try {
+    showProgress("Starting");
+    box("progress").scrollIntoView({ block: "nearest" });
     await paintOne(signal);
   } catch (error) {
     if (!signal.aborted) {

@@ -2,7 +2,7 @@
 import type { RgbImage } from "../../../model/image/image.ts";
 import { box, canvas, input } from "./page.ts";
 
-/** The mask by itself: white where something was painted. */
+/** The mask by itself: opaque where something was painted. */
 let painted: OffscreenCanvas | undefined;
 let picture: ImageData | undefined;
 let touched = false;
@@ -40,7 +40,7 @@ function dab(event: PointerEvent): void {
   const context = painted?.getContext("2d");
   if (!context) return;
   const scale = view.width / view.clientWidth;
-  context.fillStyle = "white";
+  context.fillStyle = "#ff2d87";
   context.beginPath();
   context.arc(event.offsetX * scale, event.offsetY * scale, Number(input("brush").value) / 2, 0, 7);
   context.fill();

@@ -8,6 +8,8 @@ export function showProblem(error: unknown): void {
   box("problem-hint").textContent = hint;
   box("problem-code").textContent = code;
   box("problem").hidden = false;
+  // In a narrow window it is below the form.
+  box("problem").scrollIntoView({ block: "nearest" });
 }
 
 export function hideProblem(): void {
