@@ -1,7 +1,9 @@
 /** The commands of `npm run bench`, and how long each may take. */
 import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Device, openDevice } from "../engine/index.ts";
+import type { Stage } from "../tools/verify/networks.ts";
 import { budgetOf } from "./budget.ts";
 import { benchCold } from "./cold.ts";
 import { benchFullSize } from "./full-size.ts";
@@ -18,8 +20,8 @@ import { installPeers } from "./peers/install.ts";
 import { unetCases } from "./peers/unet-case.ts";
 import { writeRoofline } from "./plot.ts";
 import { type Result, resultOf, saveResult } from "./results.ts";
-import type { Stage } from "./stages.ts";
 import { benchSuite } from "./suite.ts";
+import { benchTask, FORMS, type Form } from "./tasks.ts";
 import { benchTune } from "./tune.ts";
 
 export const DTYPES = ["f16", "f32"] as const;
@@ -37,6 +39,10 @@ export interface Bench {
   readonly minutes: number | undefined;
   /** On a software adapter: its kernels for GPUs, to try what is for GPUs. */
   readonly asGpu: boolean;
+  /** For `task`: Python, the folder for its checkpoint, diffusers' script that makes a single file of it. */
+  readonly python: string | undefined;
+  readonly work: string | undefined;
+  readonly singleFile: string | undefined;
 }
 
 export type Command = (bench: Bench) => Promise<void>;
@@ -61,6 +67,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   full: ({ directory, stages, dtypes, side }) =>
     benchFullSize(directory!, { stages, dtypes, side: side ?? 8 }),
+  task,
   tables: async () => undefined,
 };
 
@@ -160,6 +167,25 @@ async function unetPeers({ quick, minutes }: Bench): Promise<void> {
   const device = await openDevice();
   keep("whole-unets", device, rows, unetPeerTable, quick);
   device.destroy();
+}
+
+async function task({ directory, dtypes, python, work, singleFile }: Bench): Promise<void> {
+  if (!FORMS.includes(directory as Form)) throw new Error(`task: ${FORMS.join(", ")}`);
+  const rows = await benchTask(
+    {
+      form: directory as Form,
+      dtypes,
+      python: python ?? process.env.WGSL_DIFFUSION_PYTHON ?? "python3",
+      work: work ?? tmpdir(),
+      script: singleFile,
+    },
+    {
+      onStage: (stage) => console.error(`diffusers: ${stage}`),
+      onRow: ({ name, dtype, maxError, ok }) =>
+        console.error(`${name}, ${dtype}: ${maxError.toExponential(1)} ${ok ? "ok" : "FAILS"}`),
+    },
+  );
+  if (!rows.every(({ ok }) => ok)) process.exitCode = 1;
 }
 
 /** A quick run is shown, and no result. */

@@ -3,12 +3,12 @@ import { type Device, openDevice, WeightCache } from "../engine/index.ts";
 import { type UnetConfig, unetConfig } from "../model/config.ts";
 import { expectedUnet } from "../model/expected.ts";
 import { StableDiffusion } from "../model/index.ts";
+import { compileStage, destroyStage } from "../tools/verify/networks.ts";
 import type { Budget } from "./budget.ts";
 import { measure } from "./harness.ts";
 import { wave } from "./networks.ts";
 import { randomWeights } from "./random-weights.ts";
 import { sd2Configs } from "./sd2.ts";
-import { compileStage, destroyStage } from "./stages.ts";
 import type { Spread } from "./stats.ts";
 
 export interface GrowthRow {

@@ -1,10 +1,12 @@
 /** The tables of whole UNets beside other engines, of growth and of a cold start. */
+
+import { table } from "../tools/verify/report.ts";
 import { COLD_PARTS, type ColdRow } from "./cold.ts";
 import type { GrowthRow } from "./growth.ts";
 import { times, verdict } from "./more-tables.ts";
 import type { PeerRow } from "./peers/contest.ts";
 import { loadResults, type Result } from "./results.ts";
-import { digits, origin, table } from "./table.ts";
+import { digits, origin } from "./table.ts";
 
 const NOT_YET = "Not measured on a quiet machine yet: `npm run bench -- all`.";
 

@@ -1,13 +1,15 @@
 /** `npm run bench -- WHAT`: the measurements of this folder. */
 import { parseArgs } from "node:util";
+import { STAGES } from "../tools/verify/networks.ts";
 import { type Bench, COMMANDS, type Command, DTYPES } from "./commands.ts";
-import { STAGES } from "./stages.ts";
 import { writeTables } from "./tables.ts";
+import { FORMS } from "./tasks.ts";
 
 const USAGE = `usage: npm run bench -- kernels|unet|vae|image|growth|cold|peers|unet-peers|all [--quick] [--minutes N]
                     [--model DIR] [--dtype f32|f16]... [--side N] [--steps N]
        npm run bench -- full DIR [--stage text|unet|vae]... [--dtype f32|f16]... [--side 8|16]
        npm run bench -- tune [--model DIR] [--dtype f32|f16]... [--side N] [--minutes N] [--as-gpu] [--quick]
+       npm run bench -- task ${FORMS.join("|")} [--python PATH] [--dtype f32|f16]... [--work DIR] [--single-file SCRIPT]
        npm run bench -- products [--dtype f32|f16]...
        npm run bench -- tables`;
 
@@ -20,6 +22,9 @@ const { values, positionals } = parseArgs({
     steps: { type: "string" },
     model: { type: "string" },
     minutes: { type: "string" },
+    python: { type: "string" },
+    work: { type: "string" },
+    "single-file": { type: "string" },
     quick: { type: "boolean", default: false },
     "as-gpu": { type: "boolean", default: false },
   },
@@ -34,11 +39,14 @@ const bench: Bench = {
   side: number("--side", values.side),
   steps: number("--steps", values.steps),
   minutes: number("--minutes", values.minutes),
+  python: values.python,
+  work: values.work,
+  singleFile: values["single-file"],
 };
 await command(bench);
 if (!bench.quick) writeTables();
 // Dawn keeps the process alive.
-process.exit(0);
+process.exit();
 
 function number(option: string, given: string | undefined): number | undefined {
   const value = given === undefined ? undefined : Number(given);

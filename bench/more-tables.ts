@@ -1,11 +1,13 @@
 /** The tables of single operations, networks, pictures and other engines. */
+
+import { table } from "../tools/verify/report.ts";
 import type { ImageRow } from "./image.ts";
 import type { NetworkRow } from "./networks.ts";
 import type { PeerRow } from "./peers/contest.ts";
 import { loadResults, type Result } from "./results.ts";
 import type { Stamp } from "./stats.ts";
 import type { Suite } from "./suite.ts";
-import { digits, origin, table } from "./table.ts";
+import { digits, origin } from "./table.ts";
 
 const TIMES = ["median, ms", "p10–p90", "CPU, ms"];
 const NOT_YET = "Not measured on a quiet machine yet: `npm run bench -- all`.";

@@ -3,9 +3,9 @@ import type { Device, DType, Plan, Timing } from "../engine/index.ts";
 import { WeightCache } from "../engine/index.ts";
 import { numel } from "../engine/shape.ts";
 import { openFolder } from "../model/folder.node.ts";
-import type { Golden } from "./golden.ts";
+import type { Golden } from "../tools/verify/golden.ts";
+import { compileStage, destroyStage, type StageOptions } from "../tools/verify/networks.ts";
 import { type Measurement, measure, type RunOptions } from "./harness.ts";
-import { compileStage, destroyStage, type StageOptions } from "./stages.ts";
 
 export interface KernelShare {
   readonly kernel: string;

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { type DType, openDevice, tune } from "../engine/index.ts";
 import { lower } from "../engine/program.ts";
 import { type ConfigFiles, fullSizeGraphs } from "../tools/plans/full-size.ts";
+import { table } from "../tools/verify/report.ts";
 import { sd2Configs } from "./sd2.ts";
-import { digits, table } from "./table.ts";
+import { digits } from "./table.ts";
 
 export interface TuneCommand {
   readonly asGpu: boolean;

@@ -45,6 +45,8 @@ export interface ProductSize {
   readonly K: number;
   /** Two vec4 columns of a thread are a value and its gate. */
   readonly gated: boolean;
+  /** The rows of the left side are normalised (`lib/row-moments`): takes room, and the sum whole. */
+  readonly normed?: boolean;
 }
 
 export interface Tiling {
@@ -76,7 +78,8 @@ export function tilings(
 ): Tiling[] {
   const fitting = tiles.filter(
     (tile) =>
-      tileBytes(tile) <= limits.maxWorkgroupStorage && (!product.gated || tile.columns === 2),
+      tileBytes(tile, product.normed) <= limits.maxWorkgroupStorage &&
+      (!product.gated || tile.columns === 2),
   );
   const time = (tiling: Tiling) => clocks(product, tiling, limits.gpu ?? DEFAULT_SHAPE);
   const fastest = (all: readonly Tiling[]) =>
@@ -94,9 +97,9 @@ export function tilingName({ tile, slices }: Tiling): string {
   return `${tileRows(tile)}x${tileColumns(tile)}x${tile.panel} ${tile.threads.join("x")} /${slices}`;
 }
 
-/** Slices of whole panels, long enough; neither batches nor gates are split. */
-function slicings({ batch, gated, K }: ProductSize, tile: Tile): Tiling[] {
-  if (batch > 1 || gated) return [];
+/** Slices of whole panels, long enough; neither batches nor gates nor norms are split. */
+function slicings({ batch, gated, normed, K }: ProductSize, tile: Tile): Tiling[] {
+  if (batch > 1 || gated || normed) return [];
   const fit = [2, 4, 8, 16].filter(
     (slices) => K % (slices * tile.panel) === 0 && K / slices >= SHORTEST_SLICE,
   );
@@ -121,9 +124,10 @@ export function tileColumns({ threads, columns }: Tile): number {
   return 4 * columns * threads[1];
 }
 
-/** Both sides of a panel, as f32. */
-function tileBytes(tile: Tile): number {
-  return 4 * tile.panel * (tileRows(tile) + tileColumns(tile));
+/** Both sides of a panel, as f32; two numbers a row for its norm. */
+function tileBytes(tile: Tile, normed = false): number {
+  const norms = normed ? 2 * tileRows(tile) : 0;
+  return 4 * (tile.panel * (tileRows(tile) + tileColumns(tile)) + norms);
 }
 
 function tileCount({ batch, M, N }: ProductSize, tile: Tile): number {

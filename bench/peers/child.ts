@@ -1,6 +1,7 @@
 /** A contestant's process: does what `contest.ts` asks, one thing after another. */
+
+import { maxError } from "../../tools/verify/compare.ts";
 import { type Elapsed, timed } from "../clock.ts";
-import { maxError } from "../compare.ts";
 import type { OpCase } from "../ops/cases.ts";
 import { operands } from "../ops/operands.ts";
 import { sampledError } from "../ops/reference.ts";

@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Golden, readGolden } from "../golden.ts";
+import { type Golden, readGolden } from "../../tools/verify/golden.ts";
 import { PACKAGES } from "./peer.ts";
 
 const ROOT = join(import.meta.dirname, "../..");

@@ -39,6 +39,13 @@ export interface View {
   readonly pitch: number;
 }
 
+/** Moments of the rows of a tensor (`lib/row-moments`): in how many pieces, and the vec4s of each. */
+export interface RowMoments {
+  readonly storage: Storage;
+  readonly pieces: number;
+  readonly width: number;
+}
+
 export interface Dispatch {
   readonly kernel: AnyKernel;
   readonly params: unknown;
@@ -59,6 +66,14 @@ export interface Emitter {
   write(t: Tensor): Storage;
   /** Room for something between two dispatches of one op. */
   scratch(type: StoredType, vectors: number, name: string): Storage;
+  /** Whether x lies somewhere already: what is `lazy` may not. */
+  placed(x: Tensor): boolean;
+  /** Whether a later op normalises the rows of t: what computes them may leave their moments as it stores them, */
+  normalizedLater(t: Tensor): boolean;
+  /** here, */
+  leave(t: Tensor, moments: RowMoments): void;
+  /** where that op finds them; undefined if nobody left any. */
+  left(x: Tensor): RowMoments | undefined;
   /** Lets t share the storage of another tensor. */
   alias(t: Tensor, storage: Storage): void;
   dispatch<P>(
@@ -75,5 +90,5 @@ export interface Lowering {
   readonly rewrite?: (t: Tensor, target: Target) => Tensor | undefined;
   readonly emit?: (t: Tensor, emitter: Emitter) => void;
   /** Emitted when somebody reads it, not in order: ops that usually cost nothing. */
-  readonly lazy?: boolean;
+  readonly lazy?: (t: Tensor, target: Target) => boolean;
 }

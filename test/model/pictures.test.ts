@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Device } from "../../engine/index.ts";
 import { StableDiffusion } from "../../model/pipeline.ts";
+import { withLatents } from "../../tools/verify/latents-spy.ts";
 import { removeCopies, withSchedulerFile } from "../support/checkpoint-copy.ts";
 import { adapters } from "../support/devices.ts";
 import {
@@ -12,7 +13,6 @@ import {
   readGolden,
   rmsError,
 } from "../support/golden.ts";
-import { withLatents } from "../support/latents-spy.ts";
 import { distance, type PictureCase, requestOf, samples } from "../support/pictures.ts";
 
 /** rms(Δ) / rms(expected) of final latents: PyTorch's own runs differ by about 2e-6. */

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import type { Device } from "../../engine/index.ts";
 import { StableDiffusion } from "../../model/pipeline.ts";
 import type { GenerateRequest } from "../../model/request.ts";
+import { withLatents } from "../../tools/verify/latents-spy.ts";
 import { copyCheckpoint, removeCopies } from "../support/checkpoint-copy.ts";
 import { adapters } from "../support/devices.ts";
 import { checkpointPath, type GoldenTensors, openGolden, rmsError } from "../support/golden.ts";
-import { withLatents } from "../support/latents-spy.ts";
 import { distance, samples } from "../support/pictures.ts";
 import {
   readTaskGolden,

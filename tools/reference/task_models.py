@@ -14,18 +14,12 @@ import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
 
 from load import FIXTURES, open_pipeline
+from published import LOW_RES, PNDM, SCHEDULER_2022, X4_BETAS
 from store import write_json
-from tiny import SCHEDULER_2022, smooth_latents
+from tiny import smooth_latents
 from weights import assert_lively, randomize, round_to_f16
 
-PNDM = {**SCHEDULER_2022, "_class_name": "PNDMScheduler", "prediction_type": "epsilon"}
-X4_BETAS = {"beta_start": 0.0001, "beta_end": 0.02}
 X4_DDIM = {**SCHEDULER_2022, **X4_BETAS, "_class_name": "DDIMScheduler", "prediction_type": "v_prediction"}
-LOW_RES = {
-    **X4_BETAS, "_class_name": "DDPMScheduler", "_diffusers_version": "0.8.0", "beta_schedule": "scaled_linear",
-    "clip_sample": True, "num_train_timesteps": 1000, "prediction_type": "epsilon", "trained_betas": None,
-    "variance_type": "fixed_small",
-}
 
 
 @dataclass(frozen=True)

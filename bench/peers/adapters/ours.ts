@@ -1,9 +1,9 @@
 /** This project, measured as the others are. */
 import { compile, openDevice, WeightCache } from "../../../engine/index.ts";
+import { compileStage, destroyStage } from "../../../tools/verify/networks.ts";
 import { VERSION } from "../../../tools/version.node.ts";
 import { caseGraph } from "../../ops/graph.ts";
 import { WEIGHTS } from "../../ops/operands.ts";
-import { compileStage, destroyStage } from "../../stages.ts";
 import { openUnet } from "../lone-unet.ts";
 import type { Peer } from "../peer.ts";
 import { readUnetCase } from "../unet-case.ts";
