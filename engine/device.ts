@@ -1,10 +1,11 @@
 /** A GPU device with what the engine keeps for it: its abilities, its pipelines, its faults. */
-import { isSoftware, loadGPU, readShader, tuningStore } from "#platform";
+import { loadGPU, noAdapterHint, readShader, tuningStore } from "#platform";
 import { assemble, type OperandTypes } from "../shaders/assemble.ts";
 import { shapeOf } from "../shaders/gpus.ts";
 import type { AnyKernel } from "../shaders/kernel.ts";
 import { DiffusionError } from "./errors.ts";
 import type { Target } from "./lower/lowering.ts";
+import { adapterName, isSoftware } from "./software.ts";
 import { Tuning } from "./tuning/choices.ts";
 import { useRecord } from "./tuning/open.ts";
 import { deviceIdentity, type TuningStore } from "./tuning/record.ts";
@@ -44,7 +45,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
     throw new DiffusionError("NO_ADAPTER", "No GPU adapter.", {
-      hint: "Run `wgsl-diffusion devices` to see why.",
+      hint: noAdapterHint,
     });
   }
   const descriptor = options.minimal ? {} : everything(adapter);
@@ -55,7 +56,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   } catch (cause) {
     throw new DiffusionError(
       "LIMIT",
-      `The adapter ${adapter.info.description} gives no device: ${cause}`,
+      `The adapter ${adapterName(adapter.info)} gives no device: ${cause}`,
       { cause },
     );
   }

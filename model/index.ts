@@ -1,6 +1,8 @@
 /** The public face of the package: open a checkpoint, paint, and tell what went wrong. */
 export { readDepthFile, readImage, readImageFile } from "#image";
 export { DiffusionError, type ErrorCode } from "../engine/errors.ts";
+export type { ModelSource } from "./files/model-source.ts";
+export type { HubEvent } from "./hub/events.ts";
 export type { DepthMap } from "./image/depth.ts";
 export type { RgbImage } from "./image/image.ts";
 export type { OpenOptions } from "./open-options.ts";
@@ -15,6 +17,8 @@ export {
   type LoadOptions,
   type LoadPipeline,
   type ModelInfo,
+  type PreviewEvent,
+  type RequestDefaults,
   type ResolvedRequest,
   type RgbaImage,
   SCHEDULERS,

@@ -12,10 +12,12 @@ import {
   WeightCache,
 } from "../engine/index.ts";
 import { createGenerator } from "../engine/random.ts";
+import { adapterName } from "../engine/software.ts";
 import { createSampler, type Sampler, SamplerError } from "../sampler/index.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { checkSkip } from "./clip.ts";
 import { coefficientTable, initialState, type LatentShape, noiseSource } from "./denoise.ts";
+import type { ModelSource } from "./files/model-source.ts";
 import { compileFitting, hintingAtTiles } from "./fit.ts";
 import { unknownWordsWarning } from "./known-words.ts";
 import { type LoopOptions, runSteps, runTiledSteps } from "./loop.ts";
@@ -28,6 +30,7 @@ import {
   type Setting,
 } from "./painter.ts";
 import type { Picture } from "./picture.ts";
+import { createPreviews } from "./preview.ts";
 import { doubtOfPrediction } from "./probe.ts";
 import { chunkSizes, conditionWeights, rowsAt } from "./prompt/halves.ts";
 import { type PromptPlan, planPrompt } from "./prompt/plan.ts";
@@ -38,6 +41,7 @@ import {
   type ImagePipeline,
   type LoadOptions,
   type ModelInfo,
+  type RequestDefaults,
   type ResolvedRequest,
   validateRequest,
 } from "./request.ts";
@@ -91,18 +95,24 @@ export class StableDiffusion implements ImagePipeline {
 
   /**
    * Opens a checkpoint: every header is read and checked, weights follow when they are needed.
-   * `path` is a diffusers folder, or a single file in the original's layout. Throws WEIGHTS_…, CONFIG,
-   * TOKENIZER, SCHEDULER, and what `openDevice` throws; with `strict`, FEATURE_MISSING, SCHEDULER or
-   * WEIGHTS_MISMATCH where it would warn.
+   * `model` is a diffusers folder, or a single file in the original's layout: a path in Node; in a browser
+   * "org/name" on the hub, an address, or files that a user chose. Throws WEIGHTS_…, CONFIG, TOKENIZER,
+   * SCHEDULER, and what `openDevice` throws; with `strict`, FEATURE_MISSING, SCHEDULER or
+   * WEIGHTS_MISMATCH where it would warn. In a browser also HUB_404, NETWORK and DISK_FULL.
    */
-  static async fromPretrained(path: string, options: LoadOptions = {}): Promise<StableDiffusion> {
+  static async fromPretrained(
+    model: ModelSource,
+    options: LoadOptions = {},
+  ): Promise<StableDiffusion> {
     options.signal?.throwIfAborted();
-    const folder = await openModel(path, options);
+    const folder = await openModel(model, options);
     let device: Device | undefined;
     try {
       const checkpoint = await openCheckpoint(folder, options.onProgress);
       options.signal?.throwIfAborted();
-      device = (options.device as Device | undefined) ?? (await openDevice());
+      device =
+        (options.device as Device | undefined) ??
+        (await openDevice({ minimal: options.minimal ?? false }));
       const sd = new StableDiffusion(device, checkpoint, options);
       await sd.#checkPrediction(options.signal);
       return sd;
@@ -194,7 +204,7 @@ export class StableDiffusion implements ImagePipeline {
   async #generate(request: GenerateRequest, signal: AbortSignal) {
     const clock = stopwatch();
     signal.throwIfAborted();
-    const resolved = validateRequest(request, this.#defaults());
+    const resolved = validateRequest(request, this.defaults);
     const task = taskOf(this.#checkpoint.detected.kind, request);
     if (resolved.strength === 0) return this.#unchanged(request, resolved);
     const sampler = this.#sampler(resolved);
@@ -220,12 +230,17 @@ export class StableDiffusion implements ImagePipeline {
     this.#start(plans, resolved, sampler, { sizes, scales, texts, start });
     await plans.prompt.done();
     clock.lap("encode");
-    await runLoop(plans, grid, sampler, {
-      signal,
-      onStep: request.onStep,
-      noise: noiseSource(random, latents),
-      before: plans.select && selection(plans.select, texts, latents.batch),
-    });
+    const { latentRgb } = this.#checkpoint.vae.config;
+    const previews = createPreviews(plans.step, sampler, latents, latentRgb, request.onPreview);
+    const noise = noiseSource(random, latents);
+    try {
+      await runLoop(plans, grid, sampler, {
+        ...{ signal, onStep: request.onStep, noise, previews },
+        before: plans.select && selection(plans.select, texts, latents.batch),
+      });
+    } finally {
+      await previews.done();
+    }
     clock.lap("steps");
     const how = `${resolved.scheduler}, ${this.dtype}`;
     const images = decoder ? await this.#decode(decoder, resolved, latents, how, signal) : [];
@@ -238,7 +253,7 @@ export class StableDiffusion implements ImagePipeline {
       warnings: [...texts.warnings, ...start.warnings, ...warnings],
       timings: clock.times(),
       request: resolved,
-      model: this.#info(),
+      model: this.model,
     };
   }
 
@@ -293,11 +308,12 @@ export class StableDiffusion implements ImagePipeline {
     const one = pictureOf(request.image!, width, height);
     return {
       images: Array.from({ length: numImages }, () => (mark ? marked(one) : one)),
-      ...{ seed, warnings: [], timings: {}, request: resolved, model: this.#info() },
+      ...{ seed, warnings: [], timings: {}, request: resolved, model: this.model },
     };
   }
 
-  #defaults(): Parameters<typeof validateRequest>[1] {
+  /** What this checkpoint fills in where a request says nothing, and what kind it is. */
+  get defaults(): RequestDefaults {
     const { unet, factor, scheduler, detected, maxNoiseLevel } = this.#checkpoint;
     const { kind } = detected;
     const [height, width] = unet.config.sampleSize ?? [64, 64];
@@ -447,9 +463,10 @@ export class StableDiffusion implements ImagePipeline {
     plans.times.run();
   }
 
-  #info(): ModelInfo {
+  /** The checkpoint and the adapter, as results name them. */
+  get model(): ModelInfo {
     const { name, scheduler } = this.#checkpoint;
-    const adapter = this.#device.info.description || this.#device.info.device;
+    const adapter = adapterName(this.#device.info);
     return { name, predictionType: scheduler.predictionType, dtype: this.dtype, adapter };
   }
 
@@ -510,7 +527,7 @@ function loadWarnings(device: Device, options: LoadOptions, dtype: DType): strin
   const warnings: string[] = [...device.warnings];
   if (device.target.software) {
     warnings.push(
-      `running on ${device.info.description || device.info.device} (CPU): about 1000 times slower than a GPU`,
+      `running on ${adapterName(device.info)} (CPU): about 1000 times slower than a GPU`,
     );
   }
   if (dtype === "f16" && !device.target.features.has("shader-f16")) {

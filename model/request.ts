@@ -31,6 +31,14 @@ export interface StepEvent {
   readonly tiles?: number;
 }
 
+/** What the first picture looks like by now. */
+export interface PreviewEvent {
+  readonly step: number;
+  readonly steps: number;
+  /** A pixel for each of the latents': an eighth of the picture's sides. */
+  readonly image: RgbaImage;
+}
+
 /** One piece of work done while a checkpoint is loaded. */
 export interface LoadEvent {
   readonly stage: "read" | "compile";
@@ -126,6 +134,8 @@ export interface GenerateRequest {
   readonly output?: "image" | "latent" | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: ((event: StepEvent) => void) | undefined;
+  /** After a step, except the last, as often as the GPU keeps up; it costs next to nothing. */
+  readonly onPreview?: ((event: PreviewEvent) => void) | undefined;
 }
 
 /**
@@ -219,6 +229,8 @@ export interface GenerateResult {
 
 export interface LoadOptions extends OpenOptions {
   readonly device?: unknown;
+  /** Ask for WebGPU's default limits and no optional feature, as the weakest browser gives them. */
+  readonly minimal?: boolean | undefined;
   /** How weights and activations are stored; sums are always f32. */
   readonly dtype?: "f16" | "f32" | undefined;
   /** Turns what would be a warning (a fall-back, a cut prompt) into an error. */

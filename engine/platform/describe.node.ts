@@ -6,13 +6,8 @@
 import { spawn } from "node:child_process";
 import { dirname } from "node:path";
 import { DiffusionError } from "../errors.ts";
-import {
-  ADAPTER_KINDS,
-  type AdapterKind,
-  isSoftware,
-  lavapipeDriver,
-  loadWebGPU,
-} from "./dawn.node.ts";
+import { isSoftware } from "../software.ts";
+import { ADAPTER_KINDS, type AdapterKind, lavapipeDriver, loadWebGPU } from "./dawn.node.ts";
 import { swiftShaderArchive } from "./swiftshader.node.ts";
 
 export interface AdapterReport {
