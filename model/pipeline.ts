@@ -1,25 +1,18 @@
 /** Stable Diffusion: a checkpoint on a device, and the way from a prompt to a picture. */
 import { openModel } from "#open";
 import { DiffusionError, type ErrorCode } from "../engine/errors.ts";
-import { type Device, type DType, openDevice, type Plan, WeightCache } from "../engine/index.ts";
+import { type Device, type DType, openDevice, WeightCache } from "../engine/index.ts";
 import { createGenerator } from "../engine/random.ts";
 import { createSampler, type Sampler, SamplerError } from "../sampler/index.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { checkSkip } from "./clip.ts";
 import { coefficientTable, initialState, type LatentShape, noiseSource } from "./denoise.ts";
-import { compileFitting } from "./fit.ts";
 import { guidanceTable } from "./guidance-table.ts";
 import { unknownWordsWarning } from "./known-words.ts";
 import { runSteps } from "./loop.ts";
-import {
-  type ChunkSizes,
-  compileDecoder,
-  compilePlans,
-  type Plans,
-  type RunSizes,
-  type Setting,
-} from "./painter.ts";
+import type { ChunkSizes, Plans, RunSizes, Setting } from "./painter.ts";
 import type { Picture } from "./picture.ts";
+import { PlanCache } from "./plan-cache.ts";
 import { doubtOfPrediction } from "./probe.ts";
 import { fixedHalves } from "./prompt/fixed.ts";
 import { type PromptPlan, planPrompt } from "./prompt/plan.ts";
@@ -41,24 +34,8 @@ import { besideOf, type Run, type Start, startOf } from "./tasks/start.ts";
 import { type Task, taskOf } from "./tasks/task.ts";
 import { timestepEmbedding } from "./unet.ts";
 
-/** Plans for one set of sizes, which `key` spells out. */
-interface Compiled {
-  readonly key: string;
-  readonly plans: Plans;
-  /** Absent where latents were asked for. */
-  readonly decoder: Plan | undefined;
-  readonly warnings: readonly string[];
-}
-
 /** The prompts of a run, and how they make up the halves of guidance. */
 type Texts = PromptPlan & { readonly sizes: ChunkSizes };
-
-/** What plans are compiled for. */
-interface Wanted {
-  readonly sizes: RunSizes;
-  readonly decode: boolean;
-  readonly vaeTiling: boolean | undefined;
-}
 
 export class StableDiffusion implements ImagePipeline {
   readonly #warnings: string[];
@@ -68,7 +45,7 @@ export class StableDiffusion implements ImagePipeline {
   readonly #checkpoint: Checkpoint;
   readonly #weights: WeightCache;
   readonly #strict: boolean;
-  #compiled: Compiled | undefined;
+  readonly #plans = new PlanCache();
   /** The run in progress; settles without a fault. */
   #running: Promise<void> | undefined;
   #disposed: Promise<void> | undefined;
@@ -180,7 +157,7 @@ export class StableDiffusion implements ImagePipeline {
       rescale: repeats(resolved) === 2 && resolved.guidanceRescale > 0,
     };
     const want = { sizes, decode: request.output !== "latent", vaeTiling: resolved.vaeTiling };
-    await this.#freeOthers(want);
+    await this.#plans.keepOnly(want);
     const random = createGenerator(resolved.rng ?? "torch", resolved.seed);
     const given = { request, resolved, latents, random };
     const start = await this.#prepare(task, given, sampler, signal);
@@ -188,7 +165,11 @@ export class StableDiffusion implements ImagePipeline {
       throw new DiffusionError("BAD_REQUEST", start.warnings[0]);
     }
     if (request.image) clock.lap("inputs");
-    const { plans, decoder, warnings } = await this.#compile(want, signal);
+    const { plans, decoder, warnings } = await this.#plans.get(
+      want,
+      this.#setting(signal),
+      this.#checkpoint,
+    );
     clock.lap("load");
     this.#start(plans, resolved, sampler, sizes, texts, start);
     await plans.prompt.done();
@@ -307,41 +288,6 @@ export class StableDiffusion implements ImagePipeline {
     return { device: this.#device, weights: this.#weights, dtype: this.dtype, signal };
   }
 
-  /** Plans of other sizes are freed before anything else is made. */
-  async #freeOthers(want: Wanted): Promise<void> {
-    if (this.#compiled?.key !== JSON.stringify(want)) await this.#freePlans();
-  }
-
-  async #compile(want: Wanted, signal: AbortSignal): Promise<Compiled> {
-    if (this.#compiled) return this.#compiled;
-    const { sizes, decode, vaeTiling } = want;
-    const setting = this.#setting(signal);
-    // The decoder first: its buffers are the largest, and what it cannot do is said before the work.
-    const fitted = decode
-      ? await compileFitting(
-          (vae) => compileDecoder(setting, this.#checkpoint, sizes.latents, vae),
-          { vaeTiling },
-        )
-      : undefined;
-    const decoder = fitted?.plan;
-    try {
-      const plans = await compilePlans(setting, this.#checkpoint, sizes, decoder);
-      const warnings = fitted?.warning === undefined ? [] : [fitted.warning];
-      this.#compiled = { key: JSON.stringify(want), plans, decoder, warnings };
-      return this.#compiled;
-    } catch (error) {
-      await decoder?.destroy();
-      throw error;
-    }
-  }
-
-  async #freePlans(): Promise<void> {
-    const { plans, decoder } = this.#compiled ?? {};
-    this.#compiled = undefined;
-    await plans?.destroy();
-    await decoder?.destroy();
-  }
-
   /** Writes all that a run starts from, and submits what precedes the loop. */
   #start(
     plans: Plans,
@@ -391,7 +337,7 @@ export class StableDiffusion implements ImagePipeline {
   async #dispose(): Promise<void> {
     this.#disposal.abort(new DiffusionError("DISPOSED", "this pipeline was disposed of"));
     await this.#running;
-    await this.#freePlans();
+    await this.#plans.destroy();
     await this.#weights.destroy();
     await this.#checkpoint[Symbol.asyncDispose]();
     if (this.#ownsDevice) this.#device.destroy();
