@@ -18,6 +18,11 @@ export const LIMITS = {
 /** The names that `scheduler` takes: the solvers, and those with sigmas also with each spacing of them. */
 export const SCHEDULERS: readonly string[] = SAMPLER_VARIANTS;
 
+/** How timesteps are spread; `ays`: Align Your Steps. */
+export const TIMESTEP_SPACINGS = ["leading", "linspace", "trailing", "ays"] as const;
+
+export type TimestepSpacing = (typeof TIMESTEP_SPACINGS)[number];
+
 export const PROMPT_SYNTAXES = ["plain", "a1111"] as const;
 
 export type PromptSyntax = (typeof PROMPT_SYNTAXES)[number];

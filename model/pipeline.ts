@@ -2,12 +2,18 @@
 import { openModel } from "#open";
 import { DiffusionError, type ErrorCode } from "../engine/errors.ts";
 import { type Device, type DType, openDevice, WeightCache } from "../engine/index.ts";
-import { createGenerator } from "../engine/random.ts";
-import { createSampler, type Sampler, SamplerError } from "../sampler/index.ts";
+import {
+  createGenerator,
+  type Generator,
+  joinGenerators,
+  pictureGenerators,
+} from "../engine/random.ts";
+import type { Sampler } from "../sampler/index.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { checkSkip } from "./clip.ts";
 import { coefficientTable, initialState, type LatentShape, noiseSource } from "./denoise.ts";
 import { guidanceTable } from "./guidance-table.ts";
+import type { DepthMap } from "./image/depth.ts";
 import { unknownWordsWarning } from "./known-words.ts";
 import { runSteps } from "./loop.ts";
 import type { ChunkSizes, Plans, RunSizes, Setting } from "./painter.ts";
@@ -18,6 +24,7 @@ import { fixedHalves } from "./prompt/fixed.ts";
 import { type PromptPlan, planPrompt } from "./prompt/plan.ts";
 import { readLatents, readPicture } from "./read-back.ts";
 import {
+  type CheckedRequest,
   type GenerateRequest,
   type GenerateResult,
   type ImagePipeline,
@@ -26,6 +33,7 @@ import {
   type ResolvedRequest,
   validateRequest,
 } from "./request.ts";
+import { samplerOf } from "./sampling.ts";
 import { depthChannel } from "./tasks/depth-channel.ts";
 import { pictureEncoder } from "./tasks/encode-pictures.ts";
 import { noising } from "./tasks/noise-level.ts";
@@ -142,8 +150,7 @@ export class StableDiffusion implements ImagePipeline {
     const resolved = validateRequest(request, this.#defaults());
     const task = taskOf(this.#checkpoint.detected.kind, request);
     if (resolved.strength === 0) return this.#unchanged(request, resolved);
-    const sampler = this.#sampler(resolved);
-    const texts = this.#tokenize(resolved, sampler.rows.length);
+    const { sampler, texts } = this.#prepared(resolved);
     const latents = this.#latentShape(resolved);
     const sizes = {
       latents,
@@ -158,9 +165,9 @@ export class StableDiffusion implements ImagePipeline {
     };
     const want = { sizes, decode: request.output !== "latent", vaeTiling: resolved.vaeTiling };
     await this.#plans.keepOnly(want);
-    const random = createGenerator(resolved.rng ?? "torch", resolved.seed);
-    const given = { request, resolved, latents, random };
-    const start = await this.#prepare(task, given, sampler, signal);
+    const streams = streamsOf(resolved);
+    const given = { request, resolved, latents };
+    const start = await this.#prepare(task, given, streams, sampler, signal);
     if (this.#strict && start.warnings[0]) {
       throw new DiffusionError("BAD_REQUEST", start.warnings[0]);
     }
@@ -177,7 +184,7 @@ export class StableDiffusion implements ImagePipeline {
     await runSteps(plans.step, sampler, {
       signal,
       onStep: request.onStep,
-      noise: noiseSource(random, latents),
+      noise: noiseSource(joinGenerators(streams), latents),
     });
     clock.lap("steps");
     const how = `${resolved.scheduler}, ${this.dtype}`;
@@ -200,6 +207,25 @@ export class StableDiffusion implements ImagePipeline {
     };
   }
 
+  /**
+   * The request as `generate` would fill it in (a random seed is drawn anew), and how often it would evaluate
+   * the UNet. No GPU work. Throws BAD_REQUEST and SCHEDULER as `generate`.
+   */
+  check(request: GenerateRequest): CheckedRequest {
+    this.#disposal.signal.throwIfAborted();
+    const resolved = validateRequest(request, this.#defaults());
+    taskOf(this.#checkpoint.detected.kind, request);
+    const unchanged = resolved.strength === 0;
+    const evaluations = unchanged ? 0 : this.#prepared(resolved).sampler.rows.length;
+    return { request: resolved, evaluations };
+  }
+
+  /** What a run needs beside the GPU. */
+  #prepared(request: ResolvedRequest): { readonly sampler: Sampler; readonly texts: Texts } {
+    const sampler = samplerOf(request, this.#checkpoint.scheduler);
+    return { sampler, texts: this.#tokenize(request, sampler.rows.length) };
+  }
+
   /** Strength 0: the image itself, brought to size; nothing runs. */
   #unchanged(request: GenerateRequest, resolved: ResolvedRequest) {
     if (request.output === "latent") {
@@ -219,18 +245,6 @@ export class StableDiffusion implements ImagePipeline {
     const [height, width] = unet.config.sampleSize ?? [64, 64];
     const size = { width: width * factor, height: height * factor };
     return { ...size, scheduler: scheduler.scheduler, kind, factor, maxNoiseLevel };
-  }
-
-  #sampler(request: ResolvedRequest): Sampler {
-    const { scheduler } = this.#checkpoint;
-    const { eta = 0, strength = 1 } = request;
-    const swap = request.scheduler === scheduler.scheduler ? undefined : request.scheduler;
-    try {
-      return createSampler(swap, scheduler.values, request.steps, { eta, strength });
-    } catch (cause) {
-      if (!(cause instanceof SamplerError)) throw cause;
-      throw new DiffusionError("SCHEDULER", cause.message, { cause });
-    }
   }
 
   /** The prompts as the prompt plan's inputs, before any GPU work. */
@@ -262,7 +276,8 @@ export class StableDiffusion implements ImagePipeline {
   /** What runs before the loop, on plans of its own that are freed again: the picture that a run starts from. */
   async #prepare(
     task: Task,
-    given: Pick<Run, "request" | "resolved" | "latents" | "random">,
+    given: Pick<Run, "request" | "resolved" | "latents">,
+    streams: readonly Generator[],
     { initNoiseSigma, start }: Sampler,
     signal: AbortSignal,
   ): Promise<Start> {
@@ -270,18 +285,17 @@ export class StableDiffusion implements ImagePipeline {
     const { request, resolved, latents } = given;
     const setting = this.#setting(signal);
     await using encoder = pictureEncoder(setting, checkpoint, latents, resolved.vaeTiling);
-    return await startOf(task, {
-      ...given,
-      initNoiseSigma,
-      start,
-      encode: encoder.encode,
-      depth: (map) =>
-        depthChannel(setting, checkpoint.estimator, request.image!, map, [
-          latents.height,
-          latents.width,
-        ]),
-      noising: (level) => noising(checkpoint.lowResScheduler, level),
-    });
+    const size = [latents.height, latents.width] as const;
+    let depth: ReturnType<typeof depthChannel> | undefined;
+    const run = {
+      ...{ ...given, initNoiseSigma, start, encode: encoder.encode },
+      depth: (map: DepthMap | undefined) => {
+        depth ??= depthChannel(setting, checkpoint.estimator, request.image!, map, size);
+        return depth;
+      },
+      noising: (level: number) => noising(checkpoint.lowResScheduler, level),
+    };
+    return await startOf(task, run, streams);
   }
 
   #setting(signal: AbortSignal): Setting {
@@ -342,6 +356,16 @@ export class StableDiffusion implements ImagePipeline {
     await this.#checkpoint[Symbol.asyncDispose]();
     if (this.#ownsDevice) this.#device.destroy();
   }
+}
+
+/** Where the noise comes from: one stream for all pictures, or one for each. */
+function streamsOf({
+  rng = "torch",
+  seed,
+  numImages,
+  perImageSeeds,
+}: ResolvedRequest): Generator[] {
+  return perImageSeeds ? pictureGenerators(rng, seed, numImages) : [createGenerator(rng, seed)];
 }
 
 /** diffusers turns guidance on above 1. */

@@ -24,7 +24,7 @@ export function webUiParameters({ request, model }: GenerateResult, version: str
   const fields: Record<string, string | number | undefined> = {
     Steps: request.steps,
     Sampler: sampler,
-    "Schedule type": schedule,
+    "Schedule type": schedule ?? (request.timestepSpacing === "ays" ? ALIGNED : undefined),
     "CFG scale": request.guidanceScale,
     "CFG Rescale": request.guidanceRescale || undefined,
     Seed: request.seed,
@@ -32,6 +32,7 @@ export function webUiParameters({ request, model }: GenerateResult, version: str
     "Model hash": model.sha256?.slice(0, 10),
     Model: model.name,
     "Denoising strength": task.strength,
+    "Noise Schedule": request.rescaleBetasZeroSnr ? ZERO_SNR : undefined,
     // The web UI counts from 1: 2 leaves one layer out.
     "Clip skip": task.clipSkip ? task.clipSkip + 1 : undefined,
     RNG: RANDOM_SOURCES[task.rng ?? "torch"] ?? task.rng,
@@ -43,6 +44,10 @@ export function webUiParameters({ request, model }: GenerateResult, version: str
   const negative = request.negativePrompt ? [`Negative prompt: ${request.negativePrompt}`] : [];
   return [request.prompt, ...negative, pairs.join(", ")].join("\n");
 }
+
+/** What the web UI calls our timestepSpacing "ays" and rescaleBetasZeroSnr. */
+export const ALIGNED = "Align Your Steps";
+export const ZERO_SNR = "Zero Terminal SNR";
 
 /** The generators by the web UI's names: PyTorch's on the CPU, and that of NVIDIA's GPUs. */
 const RANDOM_SOURCES: Readonly<Record<string, string>> = { torch: "CPU", cuda: "NV" };

@@ -29,10 +29,16 @@ export function fakePipeline({ stepMs = 0, warnings = [], fail }: FakeOptions = 
   const load = async (directory: string, options?: LoadOptions): Promise<ImagePipeline> => {
     Object.assign(calls, { directory, options });
     options?.onProgress?.({ stage: "read", name: "unet", loaded: 5e6, total: 10e6 });
+    const resolve = (request: GenerateRequest) =>
+      validateRequest(request, { width: 64, height: 64, scheduler: "ddim" });
     return {
+      check(request) {
+        const resolved = resolve(request);
+        return { request: resolved, evaluations: resolved.steps };
+      },
       async generate(request) {
         calls.request = request;
-        const resolved = validateRequest(request, { width: 64, height: 64, scheduler: "ddim" });
+        const resolved = resolve(request);
         for (let step = 1; step <= resolved.steps; step++) {
           if (stepMs > 0) await wait(stepMs);
           request.signal?.throwIfAborted();

@@ -6,7 +6,7 @@ import { readDepthFile, readImageFile } from "../../model/image/read.node.ts";
 import type { OpenOptions } from "../../model/open-options.ts";
 import { encodePng } from "../../model/png.node.ts";
 import { type GenerateRequest, type GenerateResult, validateRequest } from "../../model/request.ts";
-import { KEYWORD, ownRecord, pictureTexts } from "../metadata.ts";
+import { type GivenOptions, KEYWORD, ownRecord, pictureTexts } from "../metadata.ts";
 import { VERSION } from "../version.node.ts";
 import type { CliContext } from "./context.ts";
 import { defaultModel } from "./default-model.node.ts";
@@ -42,7 +42,8 @@ const ANY_CHECKPOINT = { width: 512, height: 512, scheduler: "ddim" };
 const FIELDS = [
   ...["negativePrompt", "steps", "guidanceScale", "guidanceRescale", "scheduler", "seed"],
   ...["width", "height", "numImages", "strength", "maskMode", "noiseLevel", "eta", "rng"],
-  ...["clipSkip", "promptSyntax", "vaeTiling", "watermark"],
+  ...["clipSkip", "promptSyntax", "vaeTiling", "watermark", "timesteps", "timestepSpacing"],
+  ...["rescaleBetasZeroSnr", "schedulerConfig", "perImageSeeds"],
 ] as readonly (keyof GenerateOptions & keyof GenerateRequest)[];
 
 /** Texts that name a choice are judged by `validateRequest`. Throws IMAGE_… for a picture that cannot be read. */
@@ -119,20 +120,32 @@ function writeResult(result: GenerateResult, output: Output, options: GenerateOp
   if (output.kind === "safetensors") return [output.write(latentsFile(result, options), 0, 1)];
   const { images } = result;
   const files = images.map((image, i) =>
-    encodePng(image, options.metadata ? pictureTexts(result, i, VERSION) : []),
+    encodePng(
+      image,
+      options.metadata ? pictureTexts(result, i, VERSION, givenOptions(options)) : [],
+    ),
   );
   return files.map((file, i) => output.write(file, i, files.length));
 }
 
-function latentsFile(result: GenerateResult, { metadata }: GenerateOptions): Uint8Array {
+/** What the request does not hold, by which the command is complete. */
+function givenOptions(options: GenerateOptions): GivenOptions {
+  const { image, mask, depth, dtype, prediction, config } = options;
+  return { image, mask, depth, dtype, prediction, config };
+}
+
+function latentsFile(result: GenerateResult, options: GenerateOptions): Uint8Array {
   if (!result.latents)
     throw new DiffusionError("INTERNAL", "the pipeline gave pictures instead of latents");
   const { data: values, shape } = result.latents;
   const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  const record: [string, string] = [KEYWORD, JSON.stringify(ownRecord(result, 0, VERSION))];
+  const record: [string, string] = [
+    KEYWORD,
+    JSON.stringify(ownRecord(result, 0, VERSION, givenOptions(options))),
+  ];
   return writeSafetensors(
     new Map([["latents", { dtype: "F32", shape, data }]]),
-    new Map(metadata ? [record] : []),
+    new Map(options.metadata ? [record] : []),
   );
 }
 

@@ -3,7 +3,7 @@
  * ever becomes the quoted value of an option that is known here.
  */
 import { type PictureText, recordOf } from "../metadata.ts";
-import { parseWebUi, schedulerOf } from "../web-ui.ts";
+import { ALIGNED, parseWebUi, schedulerOf, ZERO_SNR } from "../web-ui.ts";
 
 /** Options by the field of our record, in the order in which they are printed. */
 const OPTIONS: readonly (readonly [field: string, option: string])[] = [
@@ -17,7 +17,11 @@ const OPTIONS: readonly (readonly [field: string, option: string])[] = [
   ["width", "--width"],
   ["height", "--height"],
   ["numImages", "--num-images"],
+  ["timesteps", "--timesteps"],
+  ["timestepSpacing", "--timestep-spacing"],
+  ["schedulerConfig", "--scheduler-config"],
   ["strength", "--strength"],
+  ["maskMode", "--mask-mode"],
   ["noiseLevel", "--noise-level"],
   ["eta", "--eta"],
   ["clipSkip", "--clip-skip"],
@@ -26,14 +30,26 @@ const OPTIONS: readonly (readonly [field: string, option: string])[] = [
 
 /** The same for switches. */
 const SWITCHES: readonly (readonly [field: string, option: string])[] = [
+  ["rescaleBetasZeroSnr", "--rescale-betas-zero-snr"],
+  ["perImageSeeds", "--per-image-seeds"],
   ["vaeTiling", "--vae-tiling"],
   ["watermark", "--watermark"],
+];
+
+/** What stands beside the request: files that the picture was made from, and how the checkpoint was opened. */
+const GIVEN: typeof OPTIONS = [
+  ["image", "--image"],
+  ["mask", "--mask"],
+  ["depth", "--depth"],
+  ["dtype", "--dtype"],
+  ["prediction", "--prediction"],
+  ["config", "--config"],
 ];
 
 /** What need not be said: it is so without. */
 const DEFAULTS: Readonly<Record<string, unknown>> = {
   ...{ negativePrompt: "", guidanceRescale: 0, numImages: 1, eta: 0, clipSkip: 0, rng: "torch" },
-  promptSyntax: "plain",
+  ...{ promptSyntax: "plain", maskMode: "white" },
 };
 
 /** The checkpoint that runs where none is named (default-model.node.ts), by its folder's name. */
@@ -48,7 +64,7 @@ function fromRecord(record: unknown): string | undefined {
   const request = fieldsOf(fieldsOf(record)?.request);
   if (typeof request?.prompt !== "string") return undefined;
   const model = fieldsOf(fieldsOf(record)?.model)?.name;
-  return commandOf(request.prompt, request, model);
+  return commandOf(request.prompt, request, model, fieldsOf(fieldsOf(record)?.options));
 }
 
 function fromWebUi(texts: readonly PictureText[]): string | undefined {
@@ -69,6 +85,8 @@ function fromWebUi(texts: readonly PictureText[]): string | undefined {
     ...(width && height ? { width: Number(width), height: Number(height) } : {}),
     strength: number("Denoising strength"),
     clipSkip: clipSkip && clipSkip - 1,
+    timestepSpacing: fields.get("Schedule type") === ALIGNED ? "ays" : undefined,
+    rescaleBetasZeroSnr: fields.get("Noise Schedule") === ZERO_SNR,
   };
   return commandOf(prompt, request, fields.get("Model"));
 }
@@ -81,23 +99,53 @@ function commandOf(
   prompt: string,
   request: Readonly<Record<string, unknown>>,
   model: unknown,
+  given: Readonly<Record<string, unknown>> = {},
 ): string {
-  const options = OPTIONS.filter(([field]) => Object.hasOwn(request, field))
-    .map(([field, option]) => [option, request[field], DEFAULTS[field]] as const)
-    .filter(([, value, normal]) => isPlain(value) && value !== normal)
-    .flatMap(([option, value]) => optionOf(option, String(value)));
   const words = [
     // A prompt that looks like an option has to be the value of one.
     ...(prompt.startsWith("-") ? optionOf("--prompt", prompt) : [shellQuote(prompt)]),
     ...(typeof model === "string" && model !== SHIPPED ? optionOf("--model", model) : []),
-    ...options,
+    ...optionsOf(OPTIONS, request),
+    ...optionsOf(GIVEN, given),
     ...SWITCHES.filter(([field]) => request[field] === true).map(([, option]) => option),
   ];
   return `wgsl-diffusion generate ${words.join(" ")}`;
 }
 
+function optionsOf(table: typeof OPTIONS, values: Readonly<Record<string, unknown>>): string[] {
+  return table
+    .filter(([field]) => Object.hasOwn(values, field) && values[field] !== DEFAULTS[field])
+    .map(([field, option]) => [option, textOf(field, values[field])] as const)
+    .flatMap(([option, text]) => (text === undefined ? [] : optionOf(option, text)));
+}
+
+/** The fields that may be a list: timesteps, and what a sheet's pictures differ in. */
+const LISTS = ["timesteps", "steps", "guidanceScale", "scheduler", "seed"];
+
+/** A value as it is typed: plain, a list with commas, or settings; undefined for what is none of these. */
+function textOf(field: string, value: unknown): string | undefined {
+  if (field === "schedulerConfig") return settingsText(Object.entries(fieldsOf(value) ?? {}));
+  if (isPlain(value)) return String(value);
+  return LISTS.includes(field) && isPlainList(value) ? value.join(",") : undefined;
+}
+
+function settingsText(pairs: readonly (readonly [string, unknown])[]): string | undefined {
+  const known = pairs.every(([key, value]) => /^\w+$/.test(key) && isSetting(value));
+  if (pairs.length === 0 || !known) return undefined;
+  const said = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
+  return pairs.map(([key, value]) => `${key}=${said(value)}`).join(",");
+}
+
 function isPlain(value: unknown): boolean {
   return typeof value === "string" || (typeof value === "number" && Number.isFinite(value));
+}
+
+function isPlainList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value) && value.length > 0 && value.every(isPlain);
+}
+
+function isSetting(value: unknown): boolean {
+  return isPlain(value) || typeof value === "boolean" || isPlainList(value);
 }
 
 function optionOf(option: string, value: string): string[] {

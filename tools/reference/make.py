@@ -17,6 +17,7 @@ from load import FIXTURES
 from noisy import save_noisy
 from pictures import save_pictures
 from regenerate import regenerate
+from sampling import save_sampling
 from task_models import save_tasks
 from tasks import save_task_blocks, save_task_pictures
 from tiny import CONFIGS, save_all
@@ -35,6 +36,7 @@ def save_goldens(models: Path, target: Path) -> None:
         save_clip_skip(models / name, target / "golden" / name)
         save_pictures(models / name, target / "golden" / name)
         save_noisy(models / name, target / "golden" / name)
+        save_sampling(models / name, target / "golden" / name)
         save_faults(models / name, target / "golden" / name)
     save_task_blocks(models, target / "golden" / "tasks")
     save_task_pictures(models, target / "golden" / "tasks")
