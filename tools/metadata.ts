@@ -3,7 +3,8 @@
  * our own JSON from which the request can be repeated, and the IPTC mark of generated media.
  */
 import type { GenerateResult, ResolvedRequest } from "../model/request.ts";
-import { webUiParameters } from "./web-ui.ts";
+import type { SheetResult } from "../model/sheet/paint.ts";
+import { webUiGrid, webUiParameters } from "./web-ui.ts";
 
 /** A text chunk. */
 export interface PictureText {
@@ -60,6 +61,17 @@ export function ownRecord(
 function givenRecord(given: GivenOptions): { options?: GivenOptions } {
   const said = Object.entries(given).filter(([, value]) => value !== undefined);
   return said.length > 0 ? { options: Object.fromEntries(said) } : {};
+}
+
+/** The texts of a sheet: those of its first picture, with the lists that the others come from. */
+export function sheetTexts(
+  { cells, rows, columns, request, model }: SheetResult,
+  version: string,
+  given: GivenOptions = {},
+): PictureText[] {
+  const first = { request: cells[0]!.request, model };
+  const record = { version, request, sheet: { rows, columns }, model, ...givenRecord(given) };
+  return textsOf(webUiParameters(first, version, webUiGrid(request)), record);
 }
 
 function textsOf(parameters: string, record: object): PictureText[] {

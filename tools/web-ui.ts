@@ -4,6 +4,8 @@
  * `Negative prompt: ...`, then one line of `Key: value` pairs.
  */
 import type { GenerateResult, ResolvedRequest } from "../model/request.ts";
+import { SHEET_FIELDS, type SheetField } from "../model/sheet/axes.ts";
+import type { ResolvedSheet } from "../model/sheet/paint.ts";
 
 /** What requests of some tasks hold beside the rest, where the web UI has words for it. */
 interface TaskFields {
@@ -18,7 +20,11 @@ interface TaskFields {
  * end, which the web UI's reader would take off. It reads the prompt as it stands: a line of it that
  * begins with "Negative prompt:" is taken for one. Our own record is exact.
  */
-export function webUiParameters({ request, model }: GenerateResult, version: string): string {
+export function webUiParameters(
+  { request, model }: Pick<GenerateResult, "request" | "model">,
+  version: string,
+  more: Readonly<Record<string, string>> = {},
+): string {
   const task: ResolvedRequest & TaskFields = request;
   const { sampler, schedule } = webUiSampler(request.scheduler);
   const fields: Record<string, string | number | undefined> = {
@@ -36,6 +42,7 @@ export function webUiParameters({ request, model }: GenerateResult, version: str
     // The web UI counts from 1: 2 leaves one layer out.
     "Clip skip": task.clipSkip ? task.clipSkip + 1 : undefined,
     RNG: RANDOM_SOURCES[task.rng ?? "torch"] ?? task.rng,
+    ...more,
     Version: `wgsl-diffusion ${version}`,
   };
   const pairs = Object.entries(fields)
@@ -48,6 +55,36 @@ export function webUiParameters({ request, model }: GenerateResult, version: str
 /** What the web UI calls our timestepSpacing "ays" and rescaleBetasZeroSnr. */
 export const ALIGNED = "Align Your Steps";
 export const ZERO_SNR = "Zero Terminal SNR";
+
+/** What a sheet's pictures differ in, as the web UI's X/Y/Z plot says it: from left to right first. */
+export function webUiGrid(request: ResolvedSheet): Record<string, string> {
+  const lists = SHEET_FIELDS.toReversed().flatMap((field) => {
+    const values: unknown = request[field];
+    return Array.isArray(values) ? [[field, values] as const] : [];
+  });
+  const axes = lists.slice(0, 3).flatMap(([field, values], i) => {
+    const named = values.map((value) => (field === "scheduler" ? webUiName(value) : value));
+    const axis = "XYZ"[i];
+    return [
+      [`${axis} Type`, GRID_TYPES[field]],
+      [`${axis} Values`, named.join(", ")],
+    ];
+  });
+  return { Script: "X/Y/Z plot", ...Object.fromEntries(axes) };
+}
+
+const GRID_TYPES: Readonly<Record<SheetField, string>> = {
+  scheduler: "Sampler",
+  seed: "Seed",
+  steps: "Steps",
+  guidanceScale: "CFG Scale",
+};
+
+/** As before version 1.9: "DPM++ 2M Karras". */
+function webUiName(scheduler: string): string {
+  const { sampler, schedule } = webUiSampler(scheduler);
+  return [sampler, schedule].filter(Boolean).join(" ");
+}
 
 /** The generators by the web UI's names: PyTorch's on the CPU, and that of NVIDIA's GPUs. */
 const RANDOM_SOURCES: Readonly<Record<string, string>> = { torch: "CPU", cuda: "NV" };

@@ -2,7 +2,8 @@
 import { Command } from "commander";
 import { encodePng } from "../../model/png.node.ts";
 import type { ImagePipeline, RgbaImage, StepEvent } from "../../model/request.ts";
-import { contactSheet } from "../sheet.ts";
+import { drawSheet } from "../../model/sheet/draw.ts";
+
 import type { CliContext } from "./context.ts";
 import { defaultModel } from "./default-model.node.ts";
 import { openOutput } from "./output.node.ts";
@@ -38,7 +39,7 @@ async function demo(path: string, { load, terminal, signal }: CliContext): Promi
   } finally {
     progress.end();
   }
-  const name = output.write(encodePng(contactSheet(images, { columns: 2 })), 0, 1);
+  const name = output.write(encodePng(drawSheet(images, { columns: 2 })), 0, 1);
   for (const prompt of PROMPTS) terminal.err(`painted "${prompt}"\n`);
   const seconds = (performance.now() - started) / 1000;
   terminal.out(`wrote ${name} (${PROMPTS.length} pictures, ${seconds.toFixed(1)} s)\n`);

@@ -6,6 +6,7 @@ import { type Command, Option } from "commander";
 import { DiffusionError } from "../../engine/errors.ts";
 import type { SchedulerSettings } from "../../model/request.ts";
 import { SAMPLER_NAMES } from "../../sampler/index.ts";
+import type { GivenOptions } from "../metadata.ts";
 import { badRequest, number, numberList, numbers, settings, texts } from "./values.ts";
 
 /** `flags` and `text` as commander takes them. All values are text here: `generateOptions` reads them. */
@@ -15,12 +16,15 @@ const OPTIONS: readonly (readonly [flags: string, text: string])[] = [
     "folder, single file, org/name on the hub, or a link (default: the one that ships)",
   ],
   ["-n, --negative-prompt <text>", "what the picture should not show"],
-  ["--steps <n>", "denoising steps, 1 to 1000 (default 50)"],
-  ["--guidance-scale <x>", "how strongly the prompt steers, 0 to 100 (default 7.5)"],
+  ["--steps <n>", "denoising steps, 1 to 1000 (default 50); a list paints a sheet"],
+  [
+    "--guidance-scale <x>",
+    "how strongly the prompt steers, 0 to 100 (default 7.5); a list paints a sheet",
+  ],
   ["--guidance-rescale <x>", "draws the spread of guided pictures back, 0 to 1 (default 0)"],
   [
     "--scheduler <name>",
-    `${SAMPLER_NAMES.join(", ")}; most also with _karras, _exponential or _beta (default: the checkpoint's own)`,
+    `${SAMPLER_NAMES.join(", ")}; most also with _karras, _exponential or _beta (default: the checkpoint's own); a list paints a sheet`,
   ],
   ["--timesteps <list>", "whole timesteps, as 999,750,500,250, in place of --steps"],
   [
@@ -32,7 +36,10 @@ const OPTIONS: readonly (readonly [flags: string, text: string])[] = [
     "--scheduler-config <settings>",
     "settings over those of the scheduler's file, as solver_order=3,euler_at_final=true",
   ],
-  ["-s, --seed <n>", "the same seed gives the same picture; -1 is a random one (default)"],
+  [
+    "-s, --seed <n>",
+    "the same seed gives the same picture; -1 is a random one (default); a list paints a sheet",
+  ],
   ["-W, --width <pixels>", "a multiple of 8, 64 to 2048 (default: the checkpoint's own)"],
   ["-H, --height <pixels>", "as --width"],
   ["-i, --image <file>", "a picture to start from, to repaint, or to enlarge"],
@@ -196,6 +203,12 @@ export function generateOptions(
     json: values.json === true,
     quiet: values.quiet === true,
   };
+}
+
+/** What a request does not hold, without which its command would not be complete. */
+export function givenOptions(options: GenerateOptions): GivenOptions {
+  const { image, mask, depth, dtype, prediction, config } = options;
+  return { image, mask, depth, dtype, prediction, config };
 }
 
 function onePrompt(argument: string | undefined, option: string | undefined): string {
