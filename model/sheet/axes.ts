@@ -47,8 +47,6 @@ export interface CellPlan {
   readonly row: number;
   readonly column: number;
   readonly request: GenerateRequest;
-  /** The cell's value on each axis, down first. */
-  readonly labels: readonly string[];
 }
 
 export interface SheetPlan {
@@ -87,9 +85,16 @@ export function planSheet(request: SheetRequest): SheetPlan {
     row: Math.floor(i / columns),
     column: i % columns,
     request: { ...fixed, ...Object.fromEntries(values) } as GenerateRequest,
-    labels: values.map(([field, value]) => LABELS[field](value)),
   }));
   return { axes, rows: Math.ceil(count / columns), columns, cells };
+}
+
+/** A picture's values as they are written beside it, down first. */
+export function labelsOf(
+  { axes }: SheetPlan,
+  request: Pick<GenerateRequest, SheetField>,
+): string[] {
+  return axes.map(({ field }) => LABELS[field](request[field]));
 }
 
 function refuseOthers(request: SheetRequest): void {

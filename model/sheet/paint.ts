@@ -9,13 +9,7 @@ import type {
   RgbaImage,
   StepEvent,
 } from "../request.ts";
-import {
-  type CellPlan,
-  planSheet,
-  type SheetField,
-  type SheetPlan,
-  type SheetRequest,
-} from "./axes.ts";
+import { labelsOf, planSheet, type SheetField, type SheetPlan, type SheetRequest } from "./axes.ts";
 import { drawSheet, type SheetLayout, sheetGeometry } from "./draw.ts";
 
 /** A picture of the sheet: what `request` paints alone, at (x, y). */
@@ -61,7 +55,8 @@ export async function paintSheet(
   const plan = planSheet(request);
   const checked = plan.cells.map((cell) => pipeline.check(cell.request));
   const resolved = withLists(plan, checked);
-  const layout = layoutOf(plan);
+  const labels = checked.map((cell) => labelsOf(plan, cell.request));
+  const layout = layoutOf(plan, labels);
   const size = checked[0]!.request;
   const { width, height, places } = sheetGeometry(size, plan.cells.length, layout);
   if (width * height > MAX_PIXELS)
@@ -84,7 +79,7 @@ export async function paintSheet(
     ...{ rows: plan.rows, columns: plan.columns },
     cells: results.map(({ images, request, timings }, i) => ({
       ...{ row: plan.cells[i]!.row, column: plan.cells[i]!.column, ...places[i]! },
-      ...{ labels: plan.cells[i]!.labels, request, image: images[0]!, timings },
+      ...{ labels: labels[i]!, request, image: images[0]!, timings },
     })),
     request: resolved,
     warnings: [...new Set(results.flatMap(({ warnings }) => warnings))],
@@ -92,13 +87,12 @@ export async function paintSheet(
   };
 }
 
-function layoutOf({ axes, rows, columns, cells }: SheetPlan): SheetLayout {
-  if (axes.length === 1) return { columns, captions: cells.map(({ labels }) => labels[0]!) };
-  const at = (cell: CellPlan | undefined) => cell?.labels ?? [];
+function layoutOf({ axes, rows, columns }: SheetPlan, labels: readonly string[][]): SheetLayout {
+  if (axes.length === 1) return { columns, captions: labels.flat() };
   return {
     columns,
-    columnLabels: cells.slice(0, columns).map((cell) => at(cell).at(-1)!),
-    rowLabels: Array.from({ length: rows }, (_, row) => at(cells[row * columns]).slice(0, -1)),
+    columnLabels: labels.slice(0, columns).map((each) => each.at(-1)!),
+    rowLabels: Array.from({ length: rows }, (_, row) => labels[row * columns]!.slice(0, -1)),
   };
 }
 
@@ -131,15 +125,17 @@ function wholeSheet(checked: readonly CheckedRequest[], onStep: SheetRequest["on
     checked.reduce((sum, each) => sum + of(each), 0);
   const steps = total(({ evaluations }) => evaluations);
   const work = total((each) => each.evaluations * weight(each));
-  const started = performance.now();
+  // Of the first step: what comes before it is loading.
+  let started: number | undefined;
   let [cell, step, done] = [0, 0, 0];
   return {
     /** For the cell that is painted next. */
     cell(each: CheckedRequest) {
       cell++;
-      return ({ timestep }: StepEvent) => {
+      return ({ timestep, elapsedMs: ofCell }: StepEvent) => {
         step++;
         done += weight(each);
+        started ??= performance.now() - ofCell;
         const elapsedMs = performance.now() - started;
         const etaMs = (elapsedMs / done) * (work - done);
         onStep?.({ ...{ step, steps, timestep, elapsedMs, etaMs }, cell, cells: checked.length });

@@ -15,6 +15,8 @@ export interface FakeCalls {
   directory?: string;
   options?: LoadOptions;
   request?: GenerateRequest;
+  /** Those of every picture, in the order in which they were painted. */
+  readonly requests: GenerateRequest[];
   disposed: number;
 }
 
@@ -25,7 +27,7 @@ export interface FakeOptions {
 }
 
 export function fakePipeline({ stepMs = 0, warnings = [], fail }: FakeOptions = {}) {
-  const calls: FakeCalls = { disposed: 0 };
+  const calls: FakeCalls = { requests: [], disposed: 0 };
   const load = async (directory: string, options?: LoadOptions): Promise<ImagePipeline> => {
     Object.assign(calls, { directory, options });
     options?.onProgress?.({ stage: "read", name: "unet", loaded: 5e6, total: 10e6 });
@@ -38,6 +40,7 @@ export function fakePipeline({ stepMs = 0, warnings = [], fail }: FakeOptions = 
       },
       async generate(request) {
         calls.request = request;
+        calls.requests.push(request);
         const resolved = resolve(request);
         for (let step = 1; step <= resolved.steps; step++) {
           if (stepMs > 0) await wait(stepMs);

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import type { DiffusionError } from "../../../engine/errors.ts";
-import { isSheet, planSheet, type SheetRequest } from "../../../model/sheet/axes.ts";
+import { isSheet, labelsOf, planSheet, type SheetRequest } from "../../../model/sheet/axes.ts";
 
 const plan = (lists: Partial<SheetRequest>) => planSheet({ prompt: "x", seed: 1, ...lists });
-const labels = (lists: Partial<SheetRequest>) => plan(lists).cells.map((cell) => cell.labels);
+const labels = (lists: Partial<SheetRequest>) => {
+  const made = plan(lists);
+  return made.cells.map(({ request }) => labelsOf(made, request));
+};
 
 describe("the cells of a sheet", () => {
   it("of one list are wrapped into rows, in its order", () => {
@@ -13,7 +16,7 @@ describe("the cells of a sheet", () => {
       cells.map(({ row, column, request }) => [row, column, request.guidanceScale]),
       [1.5, 2, 3, 4, 5, 6, 7, 8].map((scale, i) => [Math.floor(i / 4), i % 4, scale]),
     );
-    assert.deepEqual(cells[0]!.labels, ["guidance 1.5"]);
+    assert.deepEqual(labels({ guidanceScale: [1.5] }), [["guidance 1.5"]]);
   });
 
   it("leave few places empty, and are at most twice as wide as high", () => {
@@ -43,10 +46,10 @@ describe("the cells of a sheet", () => {
       steps: [3, 4],
       guidanceScale: [5, 6],
     };
-    const { rows, columns, cells } = plan(lists);
+    const { rows, columns } = plan(lists);
     assert.deepEqual([rows, columns], [8, 2]);
-    assert.deepEqual(cells[5]!.labels, ["ddim", "seed 2", "3 steps", "guidance 6"]);
-    assert.equal(new Set(cells.map((cell) => cell.labels.join())).size, 16);
+    assert.deepEqual(labels(lists)[5], ["ddim", "seed 2", "3 steps", "guidance 6"]);
+    assert.equal(new Set(labels(lists).map((each) => each.join())).size, 16);
   });
 
   it("share a seed where none is named, and a random one of a list is the same in its row", () => {

@@ -7,46 +7,7 @@ import { DiffusionError, type ErrorCode, EXIT_STATUS } from "../../../engine/err
 import { openFile } from "../../../engine/platform/file.node.ts";
 import { readSafetensors } from "../../../engine/safetensors.ts";
 import { encodePng, readPng } from "../../../model/png.node.ts";
-import type { CliContext } from "../../../tools/cli/context.ts";
-import type { DescribeAdapters } from "../../../tools/cli/devices.ts";
-import { run } from "../../../tools/cli/program.ts";
-import { type FakeOptions, fakePipeline } from "../../support/fake-pipeline.ts";
-
-interface Setting extends FakeOptions {
-  readonly signal?: AbortSignal;
-  readonly input?: string;
-  readonly tty?: boolean;
-  readonly columns?: number;
-  readonly describe?: DescribeAdapters;
-}
-
-/** Runs the command line in this process; `out` and `err` are what it wrote. */
-async function cli(args: readonly string[], setting: Setting = {}) {
-  const { load, calls } = fakePipeline(setting);
-  const out: (string | Uint8Array)[] = [];
-  const err: string[] = [];
-  const context: CliContext = {
-    load,
-    terminal: {
-      out: (data) => void out.push(data),
-      err: (text) => void err.push(text),
-      outIsTerminal: false,
-      errIsTerminal: setting.tty ?? false,
-      color: false,
-      columns: () => setting.columns ?? 80,
-    },
-    signal: setting.signal ?? new AbortController().signal,
-    readInput: async () => setting.input ?? "",
-  };
-  const status = await run(args, context, setting.describe);
-  return {
-    status,
-    out: out.filter((x) => typeof x === "string").join(""),
-    bytes: out,
-    err: err.join(""),
-    calls,
-  };
-}
+import { cli, type Setting } from "../../support/run-cli.ts";
 
 describe("the command line", () => {
   let folder = "";
