@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -44,6 +45,18 @@ describe("the package", () => {
     for (const path of [...Object.values(exports), ...Object.values(bin), ...files]) {
       assert.ok(existsSync(join(root, path as string)), path as string);
     }
+  });
+});
+
+describe("the fixtures", () => {
+  it("are 10 MB all together at most", () => {
+    const folder = join(root, "test/fixtures");
+    const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) =>
+      entry.isFile(),
+    );
+    const sizes = files.map(({ parentPath, name }) => statSync(join(parentPath, name)).size);
+    const bytes = sizes.reduce((sum, size) => sum + size, 0);
+    assert.ok(bytes <= 10e6, `${bytes} bytes`);
   });
 });
 

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { readdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type FolderOptions, openFolder } from "../../model/folder.node.ts";
 import { failsWith } from "../support/byte-source.ts";
+import { openWeightFiles } from "../support/open-files.ts";
 import { type Files, TINY, TINY_SHAPES, tinyFolder, zeros } from "../support/tiny-folder.ts";
 
 const TEXT = "text_encoder/model.safetensors";
@@ -28,7 +29,7 @@ describe("openFolder", () => {
   };
 
   it("gives configurations, tokenizer files and scheduler without opening a weight file", async () => {
-    const before = await openFiles();
+    const before = openWeightFiles();
     await using folder = await open();
     assert.equal(folder.unet.config.crossAttentionDim[0], 8);
     assert.equal(folder.tokenizer.merges, "#version: 0.2\n");
@@ -38,11 +39,11 @@ describe("openFolder", () => {
       [folder.scheduler.scheduler, folder.scheduler.predictionType],
       ["ddim", "v_prediction"],
     );
-    assert.equal(await openFiles(), before);
+    assert.equal(openWeightFiles(), before);
   });
 
   it("gives each part's tensors, opens each file once and closes all of them", async () => {
-    const before = await openFiles();
+    const before = openWeightFiles();
     const folder = await open();
     for (const part of [folder.textEncoder, folder.unet, folder.vae]) {
       assert.equal(await part.tensors(), await part.tensors());
@@ -50,9 +51,9 @@ describe("openFolder", () => {
     const conv = (await folder.unet.tensors()).get("conv_in.weight")!;
     assert.deepEqual(conv.shape, [8, 4, 3, 3]);
     assert.equal((await conv.read(0, conv.byteLength)).length, 8 * 4 * 9 * 2);
-    if (before !== undefined) assert.equal(await openFiles(), before + 3);
+    if (before !== undefined) assert.equal(openWeightFiles(), before + 3);
     await folder.close();
-    assert.equal(await openFiles(), before);
+    assert.equal(openWeightFiles(), before);
     await folder.close();
   });
 
@@ -63,12 +64,12 @@ describe("openFolder", () => {
   });
 
   it("closes a file that was being opened when the folder was closed", async () => {
-    const before = await openFiles();
+    const before = openWeightFiles();
     const folder = await open();
     const tensors = folder.unet.tensors();
     await folder.close();
     await tensors;
-    assert.equal(await openFiles(), before);
+    assert.equal(openWeightFiles(), before);
   });
 
   for (const [name, scheduler, prediction] of [
@@ -307,9 +308,3 @@ describe("openFolder", () => {
     await failsWith(openFolder(join(folder, UNET)), "WEIGHTS_MISSING", /no model folder/);
   });
 });
-
-/** How many files this process holds open, where the system tells. */
-async function openFiles(): Promise<number | undefined> {
-  if (process.platform !== "linux") return undefined;
-  return (await readdir("/proc/self/fd")).length;
-}

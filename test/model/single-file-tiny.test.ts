@@ -1,6 +1,6 @@
 /** tiny-v as one file, converted by diffusers' own script: the same weights, the same picture. */
 import assert from "node:assert/strict";
-import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Device } from "../../engine/index.ts";
@@ -20,6 +20,7 @@ import {
   TINY_SHA256,
   tinyLdm,
 } from "../support/ldm.ts";
+import { openWeightFiles } from "../support/open-files.ts";
 
 const FOLDER = checkpointPath("tiny-v");
 const PARTS = ["textEncoder", "unet", "vae"] as const;
@@ -152,12 +153,12 @@ describe("tiny-v as a single file", () => {
   });
 
   it("closes the file when it is closed, and when it is refused", async () => {
-    const before = openFiles();
+    const before = openWeightFiles();
     const one = await open();
-    if (before !== undefined) assert.equal(openFiles(), before + 1);
+    if (before !== undefined) assert.equal(openWeightFiles(), before + 1);
     await one.close();
     await failsWith(openModel(path), "CONFIG");
-    assert.equal(openFiles(), before);
+    assert.equal(openWeightFiles(), before);
   });
 
   describe("on a device", () => {
@@ -211,11 +212,6 @@ describe("tiny-v as a single file", () => {
     });
   });
 });
-
-/** How many files this process has open, where the system tells. */
-function openFiles(): number | undefined {
-  return existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd").length : undefined;
-}
 
 /** Every tensor of every part, to the byte. */
 async function sameTensors(one: ModelFolder, many: ModelFolder, dtype?: string): Promise<void> {

@@ -5,18 +5,21 @@ import { resolveConfig } from "../../sampler/config.ts";
 import { createSampler, SAMPLER_CLASSES, type SamplerName } from "../../sampler/index.ts";
 import { alphasCumprod } from "../../sampler/schedule.ts";
 import { runSampler } from "../support/run-sampler.ts";
+import { withStates } from "../support/traces.ts";
 
-type Case = {
+type Config = Record<string, unknown>;
+type Row = {
   scheduler: SamplerName | null;
-  config: Record<string, unknown>;
+  /** Its place in `configs`. */
+  config: number;
   steps: number;
   eta?: number;
   initNoiseSigma: number;
   timesteps: number[];
-  states: number[][];
 };
 type Fixture = {
-  cases: Case[];
+  configs: Config[];
+  cases: Row[];
   timesteps: { scheduler: SamplerName; spacing: string; sha256: string }[];
   tables: { schedule: string; sha256: string }[];
 };
@@ -25,13 +28,18 @@ const fixture: Fixture = JSON.parse(
   readFileSync(new URL("../fixtures/sampler-traces.json", import.meta.url), "utf8"),
 );
 
+const runs = (await withStates(fixture.cases, "sampler-traces.safetensors")).map((run) => ({
+  ...run,
+  config: fixture.configs[run.config]!,
+}));
+type Case = (typeof runs)[number];
+
 const START = [-1.7, 0.3, 2.2];
 const NOISE = [0.4, -1.1, 0.7];
 const model = (x: number, timestep: number) => Math.sin(1.3 * x + 0.01 * timestep) + 0.2 * x;
 
 /**
- * The traces are float64 on diffusers' float32 tables, written with 12 digits: what is left is the
- * order of operations, which 50 steps of a model with slope up to 1.5 amplify. Where a table holds
+ * The traces are float64 on diffusers' float32 tables: what is left is the order of operations, which 50 steps of a model with slope up to 1.5 amplify. Where a table holds
  * square roots (Euler's sigmas, zero terminal SNR), PyTorch takes MKL's, of which a fifth are one
  * float32 step (6e-8) off the correctly rounded ones here.
  */
@@ -54,7 +62,7 @@ const sd2 = (own: SamplerName, more: Record<string, unknown> = {}) => ({
 
 describe("samplers against diffusers", () => {
   const groups = new Map<string, Case[]>();
-  for (const run of fixture.cases) {
+  for (const run of runs) {
     const swap = run.scheduler === null ? "as it stands" : `swapped for ${run.scheduler}`;
     const title = `${run.config._class_name} ${run.config.prediction_type ?? "epsilon"}, ${swap}`;
     groups.set(title, [...(groups.get(title) ?? []), run]);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createSampler, SAMPLER_NAMES, type SamplerOptions } from "../../sampler/index.ts";
 import { runSampler } from "../support/run-sampler.ts";
+import { withStates } from "../support/traces.ts";
 
 type Config = Record<string, unknown>;
 type Run = {
@@ -14,11 +15,13 @@ type Run = {
   start?: [number, number];
   draws: number;
   timesteps: number[];
-  states: number[][];
 };
 const fixture: { files: Record<string, Config>; runs: Run[] } = JSON.parse(
   readFileSync(new URL("../fixtures/solver-traces.json", import.meta.url), "utf8"),
 );
+const runs = await withStates(fixture.runs, "solver-traces.safetensors");
+
+type Case = (typeof runs)[number];
 
 // As tools/reference/solver_traces.py has them.
 const START = [-1.7, 2.2];
@@ -26,7 +29,7 @@ const FIRST_NOISE = [0.6, -1.2];
 const noise = (draw: number) => START.map((_, i) => 1.3 * Math.cos(2.1 * draw + 1.7 * i + 0.4));
 const model = (x: number, timestep: number) => Math.sin(1.3 * x + 0.01 * timestep) + 0.2 * x;
 
-/** Order of operations alone, as in sampler.test.ts: the traces hold ten digits. */
+/** Order of operations alone, as in sampler.test.ts. */
 const TRACE_TOLERANCE = 1e-9;
 /**
  * A fifth of PyTorch's square roots lie one float32 step (6e-8) off ours, and so do σ and the timesteps
@@ -41,8 +44,8 @@ const TIMESTEP_TOLERANCE = 1e-4;
 const ON_ALPHAS = ["ddim", "ddpm", "pndm", "lcm", "tcd"];
 
 describe("every solver against diffusers", () => {
-  const groups = new Map<string, Run[]>();
-  for (const run of fixture.runs) {
+  const groups = new Map<string, Case[]>();
+  for (const run of runs) {
     const title = run.name ?? `${run.inside!._class_name}'s file`;
     groups.set(title, [...(groups.get(title) ?? []), run]);
   }
@@ -59,12 +62,12 @@ describe("every solver against diffusers", () => {
   });
 
   it("takes the keys of a file from a caller, to the same samples", () => {
-    const over = fixture.runs.map(withoutFile).filter((run) => run !== undefined);
+    const over = runs.map(withoutFile).filter((run) => run !== undefined);
     assert.ok(over.length >= 30, `${over.length} runs`);
     over.forEach(compare);
   });
 
-  function compare({ name, file, steps, inside, options = {}, ...expected }: Run): void {
+  function compare({ name, file, steps, inside, options = {}, ...expected }: Case): void {
     const label = JSON.stringify({ name, file, steps, inside, options });
     const sampler = createSampler(name, { ...fixture.files[file], ...inside }, steps, options);
     const rooted = !ON_ALPHAS.includes(sampler.name) || options.rescaleBetasZeroSnr === true;
@@ -96,7 +99,7 @@ describe("every solver against diffusers", () => {
 });
 
 /** The same run with the keys that a file holds inside given as settings; undefined where they cannot be. */
-function withoutFile({ inside = {}, ...run }: Run): Run | undefined {
+function withoutFile({ inside = {}, ...run }: Case): Case | undefined {
   const { _class_name, prediction_type, ...config } = inside;
   const lost = prediction_type ?? (run.name === "pndm" ? config.rescale_betas_zero_snr : undefined);
   if (lost !== undefined || Object.keys(config).length === 0) return undefined;

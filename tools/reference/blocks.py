@@ -70,7 +70,7 @@ class Goldens:
                 if entry["component"] == component:
                     entry["inputs"] = renamed(entry["inputs"], kept)
                     entry["output"] = renamed(entry["output"], kept)
-        write_json(folder / "blocks.json", self.entries)
+        write_json(folder / "blocks.json", self.entries, indent=None)
 
 
 def share_equal(tensors: dict[str, torch.Tensor]) -> dict[str, str]:

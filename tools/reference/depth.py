@@ -70,7 +70,7 @@ def save_all(folder: Path) -> None:
                for entry in entries]
     golden = folder / "golden" / "tiny-depth"
     write_tensors(golden / "depth.safetensors", {name: tensors[name] for name in kept.values()})
-    write_json(golden / "blocks.json", entries)
+    write_json(golden / "blocks.json", entries, indent=None)
     write_json(golden / "sizes.json", input_sizes(), indent=None)
 
 

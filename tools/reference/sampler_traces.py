@@ -1,4 +1,4 @@
-"""Writes test/fixtures/sampler-traces.json: every intermediate sample of diffusers' own schedulers.
+"""Writes test/fixtures/sampler-traces.{json,safetensors}: every intermediate sample of diffusers' own schedulers.
 
 Each case is a scheduler_config.json, loaded from a folder into StableDiffusionPipeline (which mends
 steps_offset and clip_sample) and swapped by X.from_config(pipe.scheduler.config) where a scheduler is
@@ -21,6 +21,7 @@ import types
 import diffusers
 import torch
 from diffusers.schedulers import scheduling_euler_discrete as euler_module
+from store import read_states, write_states
 
 FIXTURE = pathlib.Path(__file__).parents[2] / "test/fixtures/sampler-traces.json"
 CLASSES = {"ddim": "DDIMScheduler", "pndm": "PNDMScheduler", "euler": "EulerDiscreteScheduler"}
@@ -118,7 +119,7 @@ def case(name, config, steps, eta=0.0):
         **({"eta": eta} if eta else {}),
         "initNoiseSigma": scale,
         "timesteps": timesteps,
-        "states": [[float(f"{value:.12g}") for value in state] for state in states],
+        "states": states,
         "float32": float(f"{((ended - truth).abs().max() / truth.abs().max()).item():.2g}"),
     }
 
@@ -187,23 +188,32 @@ def table_hashes():
         yield {"schedule": schedule, "sha256": digest}
 
 
+def split(made):
+    """The file as it is written, each config once and no states; and the states of all cases in a row."""
+    configs = []
+    for row in made["cases"]:
+        if row["config"] not in configs:
+            configs.append(row["config"])
+    rows = [{**without(row, "states"), "config": configs.index(row["config"])} for row in made["cases"]]
+    return {"configs": configs, **made, "cases": rows}, [state for row in made["cases"] for state in row["states"]]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare with the committed file")
     check = parser.parse_args().check
     logging.disable(logging.WARNING)
-    made = {"cases": list(cases()), "timesteps": list(timestep_hashes()), "tables": list(table_hashes())}
+    file, states = split(
+        {"cases": list(cases()), "timesteps": list(timestep_hashes()), "tables": list(table_hashes())})
     if not check:
-        lines = {key: ",\n".join(json.dumps(row) for row in rows) for key, rows in made.items()}
+        lines = {key: ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows) for key, rows in file.items()}
         FIXTURE.write_text("{\n" + ",\n".join(f'"{key}": [\n{text}\n]' for key, text in lines.items()) + "\n}\n")
+        write_states(FIXTURE, states)
         return
     held = json.loads(FIXTURE.read_text())
-    for ours, theirs in zip(held["cases"], made["cases"], strict=True):
-        assert (ours["config"], ours["timesteps"]) == (theirs["config"], theirs["timesteps"])
-        torch.testing.assert_close(
-            torch.tensor(ours["states"], dtype=torch.float64),
-            torch.tensor(theirs["states"], dtype=torch.float64), rtol=1e-5, atol=1e-5)
-    assert (held["timesteps"], held["tables"]) == (made["timesteps"], made["tables"])
+    exact = lambda file: {**file, "cases": [without(row, "float32") for row in file["cases"]]}  # noqa: E731
+    assert exact(held) == exact(file)
+    torch.testing.assert_close(read_states(FIXTURE), torch.tensor(states, dtype=torch.float64), rtol=1e-5, atol=1e-5)
 
 
 if __name__ == "__main__":

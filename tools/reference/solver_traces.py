@@ -1,4 +1,4 @@
-"""Writes test/fixtures/solver-traces.json: runs of every solver, beside those of sampler_traces.py.
+"""Writes test/fixtures/solver-traces.{json,safetensors}: runs of every solver, beside those of sampler_traces.py.
 
 As there, the model is a formula, diffusers' own class runs on its float32 tables in float64, and every
 sample of every run is written. Noise is a formula too, of the number of the draw: a draw that is left out
@@ -31,6 +31,7 @@ from diffusers.schedulers.scheduling_utils import AysSchedules  # noqa: E402
 
 import k_diffusion  # noqa: E402
 from sampler_traces import SD2, X4, swapped, without  # noqa: E402
+from store import read_states, write_states  # noqa: E402
 
 diffusers.DPMSolverSDEScheduler = sde_module.DPMSolverSDEScheduler
 FIXTURE = pathlib.Path(__file__).parents[2] / "test/fixtures/solver-traces.json"
@@ -166,7 +167,7 @@ def run(name, file, steps, more=None, timesteps=None, strength=None, eta=None, o
         **{"name": name, "file": file, "steps": steps, "inside": inside},
         "options": {**(options or {}), **given(timesteps=timesteps, strength=strength, eta=eta)},
         **{"initNoiseSigma": initial, "start": start, "draws": draws, "timesteps": calls},
-        "states": [[float(f"{value:.10g}") for value in state] for state in states],
+        "states": states,
     }
     return {key: value for key, value in row.items() if value not in (None, {})}
 
@@ -290,15 +291,17 @@ def main():
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    made = {"files": FILES, "runs": list(runs())}
+    made = list(runs())
+    rows = [without(run, "states") for run in made]
+    states = [state for run in made for state in run["states"]]
     if not check:
-        lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in made["runs"])
+        lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
         FIXTURE.write_text(f'{{\n"files": {json.dumps(FILES)},\n"runs": [\n{lines}\n]\n}}\n')
+        write_states(FIXTURE, states)
         return
-    held = json.loads(FIXTURE.read_text())
-    for ours, theirs in zip(held["runs"], made["runs"], strict=True):
-        assert {**ours, "states": 0} == {**theirs, "states": 0}, (ours, theirs)
-        torch.testing.assert_close(torch.tensor(ours["states"]), torch.tensor(theirs["states"]), rtol=1e-5, atol=1e-5)
+    for ours, theirs in zip(json.loads(FIXTURE.read_text())["runs"], rows, strict=True):
+        assert ours == theirs, (ours, theirs)
+    torch.testing.assert_close(read_states(FIXTURE), torch.tensor(states, dtype=torch.float64), rtol=1e-5, atol=1e-5)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 
 def write_json(path: Path, value, indent=2, sort_keys=True) -> None:
@@ -17,3 +17,12 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     own = {name: tensors[name].detach().clone().contiguous() for name in sorted(tensors)}
     save_file(own, path, metadata={"format": "pt"})
+
+
+def write_states(fixture: Path, states: list[list[float]]) -> None:
+    """The samples of all runs of a .json in a row, f64 [n, elements], in the .safetensors beside it."""
+    write_tensors(fixture.with_suffix(".safetensors"), {"states": torch.tensor(states, dtype=torch.float64)})
+
+
+def read_states(fixture: Path) -> torch.Tensor:
+    return load_file(fixture.with_suffix(".safetensors"))["states"]

@@ -87,7 +87,7 @@ def save_task_blocks(models: Path, golden: Path) -> None:
         recorded, more = whole_unet(task, model)
         tensors |= recorded
         entries += [{**entry, "model": task.name, "file": "blocks.safetensors"} for entry in more]
-    write_json(golden / "blocks.json", entries)
+    write_json(golden / "blocks.json", entries, indent=None)
     write_tensors(golden / "blocks.safetensors", tensors)
 
 

@@ -31,9 +31,14 @@ def case(source, mode, corners, **size):
         **({"size": size["size"]} if "size" in size else {"scaleFactor": size["scale_factor"]}),
         "from": list(x.shape),
         "to": list(y.shape),
-        "x": x.flatten().tolist(),
-        "y": y.flatten().tolist(),
+        "x": digits(x),
+        "y": digits(y),
     }
+
+
+def digits(tensor):
+    """Nine digits, as many as tell every float32 from its neighbours."""
+    return [float(f"{value:.9g}") for value in tensor.flatten().tolist()]
 
 
 def main():
@@ -44,7 +49,7 @@ def main():
         for mode in MODES
         if not mode[1]
     ]
-    FIXTURE.write_text(json.dumps({"torch": torch.__version__, "cases": cases}) + "\n")
+    FIXTURE.write_text(json.dumps({"torch": torch.__version__, "cases": cases}, separators=(",", ":")) + "\n")
 
 
 main()
