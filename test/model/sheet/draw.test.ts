@@ -11,7 +11,7 @@ const white = (width: number, height: number) => ({
 });
 
 function art(text: string, scale = 1): string[] {
-  const image = white(textWidth(text, scale), 7 * scale);
+  const image = white(textWidth(text, scale), 9 * scale);
   drawText(image, text, 0, 0, scale);
   return Array.from({ length: image.height }, (_, y) =>
     Array.from({ length: image.width }, (_, x) =>
@@ -30,6 +30,8 @@ describe("the font", () => {
       "..#........",
       "..#....##..",
       "..#....##..",
+      "...........",
+      "...........",
     ]);
     assert.deepEqual(
       art("7", 3).filter((_, y) => y % 3 === 1),
@@ -78,7 +80,7 @@ describe("a sheet", () => {
     const layout = layouts[2]!;
     const { places, width } = sheetGeometry(images[0]!, 4, layout);
     // "2 steps" is wider than a picture, "euler_a" than nothing.
-    assert.deepEqual(places[0], { x: textWidth("euler_a", 1) + 8, y: 14 });
+    assert.deepEqual(places[0], { x: textWidth("euler_a", 1) + 8, y: 15 });
     assert.equal(places[1]!.x - places[0]!.x, textWidth("2 steps", 1) + 4);
     const blank = images.map(() => white(16, 8));
     const sheet = drawSheet(blank, layout);

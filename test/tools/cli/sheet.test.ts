@@ -29,7 +29,7 @@ describe("generate with lists", () => {
     );
     assert.equal(calls.disposed, 1);
     assert.deepEqual(readdirSync(folder), ["s.png"]);
-    assert.match(out, /^wrote .*s\.png \(304x160: 8 pictures, 4 across and 2 down, [\d.]+ s\)\n$/);
+    assert.match(out, /^wrote .*s\.png \(304x162: 8 pictures, 4 across and 2 down, [\d.]+ s\)\n$/);
     assert.match(err, /step 16\/16/);
     assert.ok(!err.includes("/2 "), "no picture's own steps");
   });
