@@ -19,6 +19,7 @@ import { openFile } from "../../engine/platform/file.node.ts";
 import { readSafetensors } from "../../engine/safetensors.ts";
 import { encodePng } from "../../model/png.node.ts";
 import type { RgbaImage } from "../../model/request.ts";
+import { inspect, type PictureSummary } from "../../tools/cli/inspect.node.ts";
 import { copyCheckpoint, removeCopies, weightsPath } from "../support/checkpoint-copy.ts";
 import { gradient } from "../support/fake-pipeline.ts";
 import { checkpointPath, openGolden, readGolden, rmsError } from "../support/golden.ts";
@@ -105,41 +106,36 @@ describe("the command line with the real pipeline", () => {
     assert.ok(rmsError(values, await golden("own/latents")) <= 1e-5);
   });
 
-  it("paints a picture from a picture again, byte for byte, by the command that inspect prints", () => {
-    symlinkSync(checkpointPath("tiny-v"), at("tiny-v"));
-    mkdirSync(at("given"));
-    writeFileSync(at("given/a photo.png"), encodePng(gradient(64, 64)));
-    const first = cli(
-      folder,
-      ...["generate", "it's a horse", "-m", "tiny-v", "-o", "first.png"],
-      ...[
-        ...["-i", "given/a photo.png", "--strength", "0.5", "--steps", "4", "--dtype", "f32"],
-        ...["--scheduler", "euler_a", "--timestep-spacing", "trailing", "--scheduler-config"],
-        "steps_offset=1",
-      ],
-    );
-    assert.equal(first.status, 0, String(first.stderr));
-    const { command } = JSON.parse(String(cli(folder, "inspect", "first.png", "--json").stdout));
-    const script = `wgsl-diffusion() { npm --prefix "$ROOT" run -s cli -- "$@"; }\n${command} -o again.png`;
-    const env = { ...process.env, ROOT };
-    const again = spawnSync("bash", ["--norc", "-c", script], { cwd: folder, env });
-    assert.equal(again.status, 0, String(again.stderr));
-    assert.deepEqual(readFileSync(at("again.png")), readFileSync(at("first.png")));
-  });
+  describe("the command that inspect prints", () => {
+    before(() => symlinkSync(checkpointPath("tiny-v"), at("tiny-v")));
 
-  it("paints a sheet again, byte for byte, by the command that inspect prints", () => {
-    const lists = ["--steps", "1,2", "--guidance-scale", "1,3"];
-    const sheet = ["generate", "a horse", "-m", "tiny-v", ...size, ...lists, "--seed=-1,-1"];
-    const first = cli(folder, ...sheet, "-o", "sheet.png");
-    assert.equal(first.status, 0, String(first.stderr));
-    const { command } = JSON.parse(String(cli(folder, "inspect", "sheet.png", "--json").stdout));
-    const words: string[] = command
-      .replace("'a horse'", "a\\ horse")
-      .split(/(?<!\\) /)
-      .slice(1);
-    const again = cli(folder, ...words.map((w) => w.replace("\\ ", " ")), "-o", "sheet-2.png");
-    assert.equal(again.status, 0, String(again.stderr));
-    assert.deepEqual(readFileSync(at("sheet-2.png")), readFileSync(at("sheet.png")));
+    /** Paints `first.png`, and what it says of itself as `again.png`, in a shell. */
+    async function paintTwice(...args: string[]) {
+      const first = cli(folder, "generate", ...args, "-m", "tiny-v", "-o", "first.png", "--force");
+      assert.equal(first.status, 0, String(first.stderr));
+      const { command } = (await inspect(at("first.png"))) as PictureSummary;
+      const program = 'wgsl-diffusion() { npm --prefix "$ROOT" run -s cli -- "$@"; }';
+      const again = spawnSync(
+        "bash",
+        ["--norc", "-c", `${program}\n${command} -o again.png --force`],
+        { cwd: folder, env: { ...process.env, ROOT } },
+      );
+      assert.equal(again.status, 0, String(again.stderr));
+      assert.deepEqual(readFileSync(at("again.png")), readFileSync(at("first.png")));
+    }
+
+    it("paints a picture from a picture again, byte for byte", async () => {
+      mkdirSync(at("given"));
+      writeFileSync(at("given/a photo.png"), encodePng(gradient(64, 64)));
+      await paintTwice(
+        ...["it's a horse", "-i", "given/a photo.png", "--strength", "0.5", "--steps", "4"],
+        ...["--dtype", "f32", "--scheduler", "euler_a", "--timestep-spacing", "trailing"],
+        ...["--scheduler-config", "steps_offset=1"],
+      );
+    });
+
+    it("paints a sheet again, byte for byte", () =>
+      paintTwice("a horse", ...size, "--guidance-scale", "1,3", "--steps", "1", "--seed=-1,-1"));
   });
 
   describe("what cannot be done ends with", () => {
