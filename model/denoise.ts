@@ -10,6 +10,7 @@ import {
   type DType,
   embedding,
   input,
+  reshape,
   type Tensor,
 } from "../engine/index.ts";
 import type { Weights } from "../engine/parameters.ts";
@@ -20,6 +21,7 @@ import { modelInput } from "../shaders/model-input.ts";
 import { STATE_PLANES, samplerStep, TABLE_COLUMNS } from "../shaders/sampler-step.ts";
 import type { UnetConfig } from "./config.ts";
 import { guide } from "./guidance.ts";
+import type { Stage } from "./run-guidance.ts";
 import { textProjections, timeProjections, unet } from "./unet.ts";
 
 /** The sizes that a plan is compiled for. */
@@ -35,6 +37,30 @@ export function textGraph(w: Weights, config: UnetConfig, context: Tensor): Reco
   return Object.fromEntries(textProjections(w, config, context));
 }
 
+/**
+ * The rows of keys and values that a step shows its halves, for texts that change on the way. Inputs: `rows`
+ * [halves · B] i32, and `all.<path>` [encodings, N, 2C] -> by path [halves · B, N, 2C].
+ */
+export function selectGraph(
+  encoded: Readonly<Record<string, Tensor>>,
+  halves: number,
+): Record<string, Tensor> {
+  const rows = input("rows", [halves], "i32");
+  const chosen = (path: string, { shape, dtype }: Tensor): Tensor => {
+    const [encodings, tokens, channels] = shape as [number, number, number];
+    const all = reshape(input(allOf(path), shape, dtype), [encodings, tokens * channels]);
+    return reshape(embedding(rows, all), [halves, tokens, channels]);
+  };
+  return Object.fromEntries(
+    Object.entries(encoded).map(([path, tensor]) => [path, chosen(path, tensor)]),
+  );
+}
+
+/** The name of a path's keys and values before any are chosen. */
+export function allOf(path: string): string {
+  return `all.${path}`;
+}
+
 /** Everything that depends on the timesteps (and the class, see `timeProjections`) alone, a row a step. */
 export function timeGraph(w: Weights, sinusoids: Tensor, label?: Tensor): { times: Tensor } {
   return { times: cast(timeProjections(w, sinusoids, label), "f32") };
@@ -43,13 +69,13 @@ export function timeGraph(w: Weights, sinusoids: Tensor, label?: Tensor): { time
 export interface StepSizes {
   readonly latents: LatentShape;
   readonly evaluations: number;
-  /** 2 with classifier-free guidance (unconditional half first), else 1. */
+  /** 2 with classifier-free guidance (unconditional half first), more with several conditions, else 1. */
   readonly repeats: number;
   readonly dtype: DType;
   /** Whether the sampler draws noise in its steps (`sampler.draws > 0`). */
   readonly noise?: boolean | undefined;
-  /** Guidance is a stage of its own that rescales; only with `repeats` 2. */
-  readonly rescale?: boolean | undefined;
+  /** Guidance as a stage of its own; without one, `repeats` is 1 or 2. */
+  readonly stage?: Stage | undefined;
   /** Shapes of the graphs above. */
   readonly text: Readonly<Record<string, Tensor>>;
   readonly times: Tensor;
@@ -60,9 +86,9 @@ export interface StepSizes {
 /**
  * state -> the state after one evaluation. Inputs: `state` [7, B, h, w, C] f32 (see sampler-step.wgsl),
  * `step` [1] i32, `table` [evaluations, 16] f32, `times`, the text's keys and values by path; `noise`
- * [B, h, w, C] f32 where the sampler draws any, `guidance` [evaluations, 8] f32 (`guidanceTable`) where guidance
- * is rescaled, and where the UNet takes more than latents, `beside` [repeats·B, h, w, channels], which stays the
- * same in all steps.
+ * [B, h, w, C] f32 where the sampler draws any; with a stage `guidance` [evaluations, 8] f32 (`guidanceTable`), and
+ * `conditions` [repeats - 1] f32 where they are weighted; and where the UNet takes more than latents, `beside`
+ * [repeats·B, h, w, channels], which stays the same in all steps.
  */
 export function stepGraph(w: Weights, config: UnetConfig, sizes: StepSizes): { next: Tensor } {
   const { batch, height, width, channels } = sizes.latents;
@@ -80,11 +106,13 @@ export function stepGraph(w: Weights, config: UnetConfig, sizes: StepSizes): { n
   const condition = { times: embedding(step, times), text: (path: string) => text.get(path)! };
   const m = unet(w, config, withBeside(x, sizes), condition);
   const noise = sizes.noise && { noise: input("noise", shape.slice(1), "f32") };
-  if (!sizes.rescale) {
+  if (!sizes.stage) {
     return { next: custom(samplerStep, params, { state, m, table, step, ...noise }, shape, "f32") };
   }
+  const { rescale, thresholding, weighted } = sizes.stage;
   const scales = input("guidance", [sizes.evaluations, GUIDANCE_COLUMNS], "f32");
-  const guided = guide(m, { state, step, table: scales, rescale: true });
+  const weights = weighted ? input("conditions", [sizes.repeats - 1], "f32") : undefined;
+  const guided = guide(m, { state, step, table: scales, weights, rescale, thresholding });
   const operands = { state, m: guided, table, step, ...noise };
   return { next: custom(samplerStep, { ...params, repeats: 1 }, operands, shape, "f32") };
 }
@@ -95,8 +123,11 @@ function withBeside(x: Tensor, { beside, dtype }: StepSizes): Tensor {
   return concat([x, input("beside", x.shape.with(-1, beside), dtype)], -1);
 }
 
-/** The sampler's rows as sampler-step.wgsl reads them. */
-export function coefficientTable(sampler: Sampler, guidanceScale: number): Float32Array {
+/** The sampler's rows as sampler-step.wgsl reads them, with one guidance scale, or one for each row. */
+export function coefficientTable(
+  sampler: Sampler,
+  guidanceScale: number | readonly number[],
+): Float32Array {
   const table = new Float32Array(sampler.rows.length * TABLE_COLUMNS);
   sampler.rows.forEach((row, i) => {
     const store = row.store ?? { slot: -1, add: false, x: 0, output: 0 };
@@ -109,7 +140,7 @@ export function coefficientTable(sampler: Sampler, guidanceScale: number): Float
       row.keep ? 1 : 0,
       store.slot,
       store.add ? 1 : 0,
-      guidanceScale,
+      typeof guidanceScale === "number" ? guidanceScale : guidanceScale[i]!,
       row.noise,
       store.x,
       store.output,

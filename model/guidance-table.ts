@@ -1,11 +1,10 @@
 /** What guidance does at each step, as numbers: scales over the steps, and the table that the kernels read. */
 import { DiffusionError } from "../engine/errors.ts";
+import type { Clean } from "../sampler/index.ts";
 import { GUIDANCE_COLUMNS } from "../shaders/guidance.ts";
-import type { Thresholding } from "./guidance.ts";
+import type { GuidanceShape, Thresholding } from "./limits.ts";
 
-export type ScheduleShape = "constant" | "linear" | "cosine";
-
-const SHAPES: Readonly<Record<ScheduleShape, (t: number) => number>> = {
+const SHAPES: Readonly<Record<GuidanceShape, (t: number) => number>> = {
   constant: () => 1,
   linear: (t) => t,
   cosine: (t) => (1 - Math.cos(Math.PI * t)) / 2,
@@ -19,7 +18,7 @@ export interface ScheduleOptions {
   /** … to this one (default 1); outside the scale is 1: the condition alone. */
   readonly stop?: number | undefined;
   /** How the scale goes from `from` to `scale` while guidance acts (default constant), or each step's scale. */
-  readonly schedule?: ScheduleShape | readonly number[] | undefined;
+  readonly schedule?: GuidanceShape | readonly number[] | undefined;
   /** Where a linear or cosine schedule starts (default 1). Above `scale` it falls. */
   readonly from?: number | undefined;
 }
@@ -27,8 +26,7 @@ export interface ScheduleOptions {
 /**
  * The guidance scale of each step. Step i is guided where ⌊start·steps⌋ ≤ i < ⌊stop·steps⌋, as in diffusers'
  * guiders (Kynkäänniemi et al. 2024, "Applying Guidance in a Limited Interval"); rising schedules are those of
- * Wang et al. 2024, "Analysis of Classifier-Free Guidance Weight Schedulers". For a sampler that evaluates
- * the model more often than once a step, `steps` is its evaluations.
+ * Wang et al. 2024, "Analysis of Classifier-Free Guidance Weight Schedulers".
  * Throws BAD_REQUEST for scales, fractions or a list that make no sense.
  */
 export function guidanceSchedule(steps: number, options: ScheduleOptions): number[] {
@@ -43,7 +41,7 @@ export function guidanceSchedule(steps: number, options: ScheduleOptions): numbe
   return Array.from({ length: steps }, (_, i) => (i >= first && i < end ? scaleAt(i) : 1));
 }
 
-function curve(name: ScheduleShape, from: number, to: number, first: number, end: number) {
+function curve(name: GuidanceShape, from: number, to: number, first: number, end: number) {
   const shape = Object.hasOwn(SHAPES, name) ? SHAPES[name] : undefined;
   if (!shape) {
     throw bad(
@@ -77,8 +75,8 @@ function checkScales(what: string, scales: readonly number[]): void {
   if (wrong !== undefined) throw bad(`${what} ${wrong} is not a number of at least 0`);
 }
 
-/** x0 = x·(the latents) + output·m: `cleanOf` and `cleanOfSigma` of sampler/prediction.ts. */
-export type CleanFactors = { readonly x: number; readonly output: number };
+/** x0 = x·(the latents) + output·m: `clean` of a sampler's rows. */
+export type CleanFactors = Clean;
 
 export interface GuidanceTableOptions {
   /** A scale for each evaluation: `guidanceSchedule`. */
@@ -119,10 +117,15 @@ export function guidanceTable(pixels: number, options: GuidanceTableOptions): Fl
   const [mimicked, most, below, weight] = thresholds(pixels, thresholding);
   const table = new Float32Array(scales.length * GUIDANCE_COLUMNS);
   scales.forEach((scale, i) => {
-    const { x, output } = clean?.[i] ?? { x: 0, output: 0 };
-    // Where nothing guides, nothing is to be drawn back.
-    const target = Math.min(mimicked, scale);
-    table.set([scale, x, output, target, rescale, most, below, weight], i * GUIDANCE_COLUMNS);
+    const { x, output, change }: Clean = clean?.[i] ?? { x: 0, output: 0 };
+    const fourth =
+      thresholding?.kind === "dynamic"
+        ? change === undefined
+          ? 1
+          : change * output
+        : // Where nothing guides, nothing is to be drawn back.
+          Math.min(mimicked, scale);
+    table.set([scale, x, output, fourth, rescale, most, below, weight], i * GUIDANCE_COLUMNS);
   });
   return table;
 }

@@ -18,6 +18,7 @@ import { guidanceQuantile } from "../shaders/guidance-quantile.ts";
 import { guidanceRescale } from "../shaders/guidance-rescale.ts";
 import { guidanceSpread } from "../shaders/guidance-spread.ts";
 import { guidanceThreshold } from "../shaders/guidance-threshold.ts";
+import type { Thresholding } from "./limits.ts";
 
 export interface GuideOptions {
   /** [planes, B, h, w, 4] f32, of which plane 0 is the latents x (see sampler-step.wgsl). */
@@ -33,8 +34,6 @@ export interface GuideOptions {
   /** `dynamic`: diffusers' `thresholding`. `mimic`: the webui extension of the name. Default: none. */
   readonly thresholding?: Thresholding | undefined;
 }
-
-export type Thresholding = "dynamic" | "mimic";
 
 /**
  * m [(1 + n)·B, h, w, 4], unconditional half first -> the guided m [B, h, w, 4] f32 that a step of one half

@@ -7,6 +7,12 @@ export const LIMITS = {
   steps: { min: 1, max: 1000 },
   guidanceScale: { min: 0, max: 100 },
   guidanceRescale: { min: 0, max: 1 },
+  guidanceStart: { min: 0, max: 1 },
+  guidanceStop: { min: 0, max: 1 },
+  guidanceFrom: { min: 0, max: 100 },
+  thresholdingRatio: { min: 0, max: 1 },
+  sampleMaxValue: { min: 1, max: 1000 },
+  mimicScale: { min: 0, max: 100 },
   strength: { min: 0, max: 1 },
   noiseLevel: { min: 0, max: 350 },
   eta: { min: 0, max: 1 },
@@ -22,6 +28,15 @@ export const SCHEDULERS: readonly string[] = SAMPLER_VARIANTS;
 export const TIMESTEP_SPACINGS = ["leading", "linspace", "trailing", "ays"] as const;
 
 export type TimestepSpacing = (typeof TIMESTEP_SPACINGS)[number];
+
+/** How the guidance scale goes over the steps, where it is not a list. */
+export const GUIDANCE_SHAPES = ["constant", "linear", "cosine"] as const;
+
+export type GuidanceShape = (typeof GUIDANCE_SHAPES)[number];
+
+export const THRESHOLDINGS = ["dynamic", "mimic"] as const;
+
+export type Thresholding = (typeof THRESHOLDINGS)[number];
 
 export const PROMPT_SYNTAXES = ["plain", "a1111"] as const;
 

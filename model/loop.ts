@@ -11,16 +11,18 @@ const IN_FLIGHT = 2;
 export interface LoopOptions extends Pick<GenerateRequest, "signal" | "onStep"> {
   /** Where the steps' noise comes from; a sampler that draws any needs it. */
   readonly noise?: NoiseSource | undefined;
+  /** Called before each row is submitted, with its number. */
+  readonly before?: ((row: number) => void) | undefined;
 }
 
 /**
- * Runs the step plan once for each row, and writes the noise of those that draw one before them. Throws `signal.reason` when aborted, what `onStep` throws,
- * DEVICE_LOST, GPU_VALIDATION; steps that were submitted before still run.
+ * Runs the step plan once for each row, and writes the noise of those that draw one before them. Throws
+ * `signal.reason` when aborted, what `onStep` throws, DEVICE_LOST, GPU_VALIDATION; steps that were submitted before still run.
  */
 export async function runSteps(
   plan: Plan,
   { rows }: Sampler,
-  { signal, onStep, noise }: LoopOptions,
+  { signal, onStep, noise, before }: LoopOptions,
 ): Promise<void> {
   const started = performance.now();
   const pending: Promise<void>[] = [];
@@ -33,6 +35,7 @@ export async function runSteps(
   };
   signal?.throwIfAborted();
   for (const [i, row] of rows.entries()) {
+    before?.(i);
     if (row.draws) plan.write("noise", drawn(noise));
     plan.write("step", [i]);
     plan.run();

@@ -16,7 +16,15 @@ import {
 import type { Checkpoint } from "./checkpoint.ts";
 import { conditionText, joinChunks, textEncoder } from "./clip.ts";
 import { decodeGraph, type VaeOptions } from "./decode.ts";
-import { type LatentShape, stepGraph, textGraph, timeGraph } from "./denoise.ts";
+import {
+  allOf,
+  type LatentShape,
+  selectGraph,
+  stepGraph,
+  textGraph,
+  timeGraph,
+} from "./denoise.ts";
+import type { Stage } from "./run-guidance.ts";
 
 /** Where plans are made, and how. */
 export interface Setting {
@@ -31,7 +39,7 @@ export interface RunSizes {
   readonly latents: LatentShape;
   /** UNet evaluations. */
   readonly evaluations: number;
-  /** 2 with guidance: the negative prompt's half comes first. */
+  /** 2 with guidance, more with several conditions: the negative prompt's half comes first. */
   readonly repeats: number;
   /** Whether the steps draw noise. */
   readonly noise: boolean;
@@ -42,8 +50,8 @@ export interface RunSizes {
   readonly chunks?: ChunkSizes | undefined;
   /** Channels beside the latents (default 0). */
   readonly beside?: number;
-  /** Guidance is rescaled. */
-  readonly rescale?: boolean;
+  /** Guidance beyond a scale. */
+  readonly stage?: Stage | undefined;
 }
 
 /** How the rows of `ids` make up encodings (see prompt/plan.ts). */
@@ -53,12 +61,14 @@ export interface ChunkSizes {
   readonly encodings: number;
   /** Whether the words are weighted: `weights` and `shares` are inputs then. */
   readonly weighted: boolean;
-  /** The encoding of each half. */
-  readonly halves: readonly number[];
+  /** The encoding of each half; absent: the steps choose (`Plans.select`). */
+  readonly halves?: readonly number[];
 }
 
 export interface Plans {
   readonly prompt: Plan;
+  /** What the steps see of the prompt from now on (`rows`), for texts that change on the way. */
+  readonly select: Plan | undefined;
   readonly times: Plan;
   readonly step: Plan;
   destroy(): Promise<void>;
@@ -75,7 +85,7 @@ export async function compilePlans(
   decoder?: Plan,
 ): Promise<Plans> {
   const { device, weights, dtype, signal } = setting;
-  const { latents, evaluations, repeats, noise, beside, rescale } = sizes;
+  const { latents, evaluations, repeats, noise, beside, stage } = sizes;
   const made: Plan[] = [];
   const keep = (plan: Plan): Plan => {
     made.push(plan);
@@ -85,9 +95,17 @@ export async function compilePlans(
     for (const plan of made) await plan.destroy();
   };
   try {
-    const context = perPicture(contextOf(text, sizes, dtype), latents.batch);
+    const encodings = contextOf(text, sizes, dtype);
+    const chosen = sizes.chunks !== undefined && sizes.chunks.halves === undefined;
+    const context = chosen ? encodings : perPicture(encodings, latents.batch);
     const promptOutputs = textGraph(unet.weights, unet.config, context);
     const prompt = keep(await compile(device, promptOutputs, { label: "prompt", weights, signal }));
+
+    const selected = chosen ? selectGraph(promptOutputs, repeats * latents.batch) : undefined;
+    const paths = Object.keys(promptOutputs);
+    const all = Object.fromEntries(paths.map((path) => [allOf(path), prompt.buffer(path)]));
+    const select =
+      selected && keep(await compile(device, selected, { label: "select", bind: all, signal }));
 
     const sinusoids = input("sinusoids", [evaluations, unet.config.blockOutChannels[0]!], "f32");
     const label = unet.config.numClassEmbeds === null ? undefined : input("label", [1], "i32");
@@ -100,15 +118,15 @@ export async function compilePlans(
       repeats,
       noise,
       dtype,
-      text: promptOutputs,
+      text: selected ?? promptOutputs,
       times: timeOutputs.times,
       beside,
-      rescale,
+      stage,
     };
     const bind = {
       ...(decoder ? { state: decoder.buffer("state") } : {}),
       times: times.buffer("times"),
-      ...Object.fromEntries(Object.keys(promptOutputs).map((path) => [path, prompt.buffer(path)])),
+      ...Object.fromEntries(paths.map((path) => [path, (select ?? prompt).buffer(path)])),
     };
     const graph = stepGraph(unet.weights, unet.config, stepSizes);
     const step = keep(
@@ -118,7 +136,7 @@ export async function compilePlans(
         scratch: decoder?.scratch ?? [],
       }),
     );
-    return { prompt, times, step, destroy };
+    return { prompt, select, times, step, destroy };
   } catch (error) {
     await destroy();
     throw error;
@@ -136,7 +154,7 @@ export function compileDecoder(
   return compile(device, { ...graph }, { label: "decode", weights, signal });
 }
 
-/** The text as the UNet sees it: [halves, N, C]. */
+/** The text as the UNet sees it: [halves, N, C], or all encodings where the steps choose. */
 function contextOf({ weights, config }: Checkpoint["text"], sizes: RunSizes, dtype: DType): Tensor {
   const { repeats, tokens, chunks: parts, clipSkip: skip } = sizes;
   const count = parts ? parts.encodings * parts.chunks : repeats;
@@ -151,10 +169,12 @@ function contextOf({ weights, config }: Checkpoint["text"], sizes: RunSizes, dty
         parts.chunks,
       )
     : joinChunks(hidden, parts.chunks);
-  const inOrder = parts.halves.every((row, i) => row === i);
-  if (inOrder && parts.halves.length === parts.encodings) return encodings;
+  const { halves } = parts;
+  if (!halves) return encodings;
+  const inOrder = halves.every((row, i) => row === i);
+  if (inOrder && halves.length === parts.encodings) return encodings;
   return concat(
-    parts.halves.map((row) => slice(encodings, 0, row, row + 1)),
+    halves.map((row) => slice(encodings, 0, row, row + 1)),
     0,
   );
 }

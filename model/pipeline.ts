@@ -1,7 +1,7 @@
 /** Stable Diffusion: a checkpoint on a device, and the way from a prompt to a picture. */
 import { openModel } from "#open";
 import { DiffusionError, type ErrorCode } from "../engine/errors.ts";
-import { type Device, type DType, openDevice, WeightCache } from "../engine/index.ts";
+import { type Device, type DType, openDevice, type Plan, WeightCache } from "../engine/index.ts";
 import {
   createGenerator,
   type Generator,
@@ -12,7 +12,6 @@ import type { Sampler } from "../sampler/index.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { checkSkip } from "./clip.ts";
 import { coefficientTable, initialState, type LatentShape, noiseSource } from "./denoise.ts";
-import { guidanceTable } from "./guidance-table.ts";
 import type { DepthMap } from "./image/depth.ts";
 import { unknownWordsWarning } from "./known-words.ts";
 import { runSteps } from "./loop.ts";
@@ -20,7 +19,7 @@ import type { ChunkSizes, Plans, RunSizes, Setting } from "./painter.ts";
 import type { Picture } from "./picture.ts";
 import { PlanCache } from "./plan-cache.ts";
 import { doubtOfPrediction } from "./probe.ts";
-import { fixedHalves } from "./prompt/fixed.ts";
+import { chunkSizes, conditionWeights, rowsAt } from "./prompt/halves.ts";
 import { type PromptPlan, planPrompt } from "./prompt/plan.ts";
 import { readLatents, readPicture } from "./read-back.ts";
 import {
@@ -33,6 +32,7 @@ import {
   type ResolvedRequest,
   validateRequest,
 } from "./request.ts";
+import { scalesOf, stageOf, stageTable } from "./run-guidance.ts";
 import { samplerOf } from "./sampling.ts";
 import { depthChannel } from "./tasks/depth-channel.ts";
 import { pictureEncoder } from "./tasks/encode-pictures.ts";
@@ -42,8 +42,11 @@ import { besideOf, type Run, type Start, startOf } from "./tasks/start.ts";
 import { type Task, taskOf } from "./tasks/task.ts";
 import { timestepEmbedding } from "./unet.ts";
 
-/** The prompts of a run, and how they make up the halves of guidance. */
-type Texts = PromptPlan & { readonly sizes: ChunkSizes };
+/** The prompts of a run, how they make up the halves of guidance, and what the conditions count. */
+type Texts = PromptPlan & {
+  readonly sizes: ChunkSizes;
+  readonly conditions: Float32Array | undefined;
+};
 
 export class StableDiffusion implements ImagePipeline {
   readonly #warnings: string[];
@@ -150,18 +153,19 @@ export class StableDiffusion implements ImagePipeline {
     const resolved = validateRequest(request, this.#defaults());
     const task = taskOf(this.#checkpoint.detected.kind, request);
     if (resolved.strength === 0) return this.#unchanged(request, resolved);
-    const { sampler, texts } = this.#prepared(resolved);
+    const { sampler, scales, texts } = this.#prepared(resolved);
+    const halves = texts.positive.length + (texts.negative ? 1 : 0);
     const latents = this.#latentShape(resolved);
     const sizes = {
       latents,
       evaluations: sampler.rows.length,
-      repeats: repeats(resolved),
+      repeats: halves,
       noise: sampler.draws > 0,
       tokens: texts.tokens,
       clipSkip: resolved.clipSkip ?? 0,
       chunks: texts.sizes,
       beside: this.#checkpoint.unet.config.inChannels - latents.channels,
-      rescale: repeats(resolved) === 2 && resolved.guidanceRescale > 0,
+      stage: stageOf(resolved, halves, texts.conditions !== undefined),
     };
     const want = { sizes, decode: request.output !== "latent", vaeTiling: resolved.vaeTiling };
     await this.#plans.keepOnly(want);
@@ -178,13 +182,14 @@ export class StableDiffusion implements ImagePipeline {
       this.#checkpoint,
     );
     clock.lap("load");
-    this.#start(plans, resolved, sampler, sizes, texts, start);
+    this.#start(plans, resolved, sampler, { sizes, scales, texts, start });
     await plans.prompt.done();
     clock.lap("encode");
     await runSteps(plans.step, sampler, {
       signal,
       onStep: request.onStep,
       noise: noiseSource(joinGenerators(streams), latents),
+      before: plans.select && selection(plans.select, texts, latents.batch),
     });
     clock.lap("steps");
     const how = `${resolved.scheduler}, ${this.dtype}`;
@@ -221,9 +226,10 @@ export class StableDiffusion implements ImagePipeline {
   }
 
   /** What a run needs beside the GPU. */
-  #prepared(request: ResolvedRequest): { readonly sampler: Sampler; readonly texts: Texts } {
+  #prepared(request: ResolvedRequest) {
     const sampler = samplerOf(request, this.#checkpoint.scheduler);
-    return { sampler, texts: this.#tokenize(request, sampler.rows.length) };
+    const scales = scalesOf(request, sampler);
+    return { sampler, scales, texts: this.#tokenize(request, sampler, scales) };
   }
 
   /** Strength 0: the image itself, brought to size; nothing runs. */
@@ -248,19 +254,20 @@ export class StableDiffusion implements ImagePipeline {
   }
 
   /** The prompts as the prompt plan's inputs, before any GPU work. */
-  #tokenize(request: ResolvedRequest, evaluations: number): Texts {
+  #tokenize(request: ResolvedRequest, sampler: Sampler, scales: readonly number[]): Texts {
     const { tokenizer, text } = this.#checkpoint;
     const { prompt, negativePrompt, steps, clipSkip, promptSyntax = "plain" } = request;
     checkSkip(clipSkip ?? 0, text.config);
     const tokens = Math.min(tokenizer.maxLength, text.config.maxPositionEmbeddings);
-    const guided = repeats(request) === 2;
-    const plan = planPrompt(prompt, negativePrompt, steps, tokenizer, {
-      ...{ syntax: promptSyntax, tokens, evaluations, guided },
+    const guided = scales.some((scale) => scale > 1);
+    // The webui counts calls of the UNet: a step of two evaluations is two of them.
+    const plan = planPrompt(prompt, negativePrompt, sampler.order * steps, tokenizer, {
+      ...{ syntax: promptSyntax, tokens, evaluations: sampler.rows.length, guided },
     });
-    const unknown = unknownWordsWarning([prompt, negativePrompt], this.#checkpoint.knownWords);
+    const unknown = unknownWordsWarning(plan.pieces, this.#checkpoint.knownWords);
     const warnings = unknown === undefined ? plan.warnings : [...plan.warnings, unknown];
     if (this.#strict && warnings[0]) throw new DiffusionError("BAD_REQUEST", warnings[0]);
-    return { ...plan, warnings, sizes: fixedHalves(plan) };
+    return { ...plan, warnings, sizes: chunkSizes(plan), conditions: conditionWeights(plan) };
   }
 
   #latentShape({ numImages, width, height }: ResolvedRequest): LatentShape {
@@ -307,11 +314,14 @@ export class StableDiffusion implements ImagePipeline {
     plans: Plans,
     request: ResolvedRequest,
     sampler: Sampler,
-    { latents, repeats, rescale }: RunSizes,
-    texts: Texts,
-    start: Start,
+    given: { sizes: RunSizes; scales: readonly number[]; texts: Texts; start: Start },
   ): void {
     const { config } = this.#checkpoint.unet;
+    const { texts, start, sizes } = given;
+    const { latents, repeats, stage } = sizes;
+    const { conditions } = texts;
+    // Off is off: a scale below 1 takes nothing from a single condition.
+    const scales = conditions ? given.scales : given.scales.map((scale) => Math.max(1, scale));
     plans.prompt.write("ids", texts.ids);
     if (texts.shares) {
       plans.prompt.write("weights", texts.weights);
@@ -327,8 +337,9 @@ export class StableDiffusion implements ImagePipeline {
     if (start.label !== undefined) plans.times.write("label", [start.label]);
     if (start.beside) plans.step.write("beside", besideOf(start.beside, latents, repeats));
     plans.step.write("state", initialState(start.latents, latents, 1));
-    plans.step.write("table", coefficientTable(sampler, request.guidanceScale));
-    if (rescale) plans.step.write("guidance", guidanceOf(request, sampler, latents));
+    plans.step.write("table", coefficientTable(sampler, scales));
+    if (stage) plans.step.write("guidance", stageTable(request, scales, sampler, latents));
+    if (conditions) plans.step.write("conditions", conditions);
     plans.prompt.run();
     plans.times.run();
   }
@@ -368,19 +379,19 @@ function streamsOf({
   return perImageSeeds ? pictureGenerators(rng, seed, numImages) : [createGenerator(rng, seed)];
 }
 
-/** diffusers turns guidance on above 1. */
-function repeats({ guidanceScale }: Pick<ResolvedRequest, "guidanceScale">): 1 | 2 {
-  return guidanceScale > 1 ? 2 : 1;
-}
-
-/** One scale for every evaluation. */
-function guidanceOf(
-  { guidanceScale, guidanceRescale }: ResolvedRequest,
-  { rows }: Sampler,
-  { height, width }: LatentShape,
-): Float32Array {
-  const scales = rows.map(() => guidanceScale);
-  return guidanceTable(height * width, { scales, rescale: guidanceRescale });
+/** Before each evaluation: the halves' texts, where they are others than before. */
+function selection(select: Plan, texts: Texts, batch: number): (row: number) => void {
+  let shown = "";
+  return (row) => {
+    const rows = rowsAt(texts, row);
+    if (shown === `${rows}`) return;
+    shown = `${rows}`;
+    select.write(
+      "rows",
+      rows.flatMap((encoding) => Array<number>(batch).fill(encoding)),
+    );
+    select.run();
+  };
 }
 
 function loadWarnings(device: Device, options: LoadOptions, dtype: DType): string[] {

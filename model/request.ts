@@ -4,10 +4,17 @@ import type { ModelKind } from "./detect.ts";
 import type { DepthMap } from "./image/depth.ts";
 import type { RgbImage } from "./image/image.ts";
 import type { MaskMode } from "./image/mask.ts";
-import type { PromptSyntax, TimestepSpacing } from "./limits.ts";
+import type { GuidanceShape, PromptSyntax, Thresholding, TimestepSpacing } from "./limits.ts";
 import type { OpenOptions } from "./open-options.ts";
 
-export { LIMITS, type PromptSyntax, SCHEDULERS, type TimestepSpacing } from "./limits.ts";
+export {
+  type GuidanceShape,
+  LIMITS,
+  type PromptSyntax,
+  SCHEDULERS,
+  type Thresholding,
+  type TimestepSpacing,
+} from "./limits.ts";
 export { validateRequest } from "./validate.ts";
 
 /** One finished step of the denoising loop. Times are in ms, from a clock that never jumps. */
@@ -43,6 +50,30 @@ export interface GenerateRequest {
   readonly guidanceScale?: number | undefined;
   /** 0..1 (default 0): Lin et al. 2023, section 3.4. */
   readonly guidanceRescale?: number | undefined;
+  /**
+   * 0..1: guidance acts in step i of n where ⌊start·n⌋ <= i < ⌊stop·n⌋ (default 0 and 1); in the other steps the
+   * prompt alone counts, as at scale 1 (Kynkäänniemi et al. 2024, "guidance interval"). n is the steps that run.
+   */
+  readonly guidanceStart?: number | undefined;
+  readonly guidanceStop?: number | undefined;
+  /**
+   * `linear` or `cosine`: from `guidanceFrom` to `guidanceScale` in the steps in which guidance acts. A list: the scale
+   * of each step that runs, in place of `guidanceScale`. Default `constant`.
+   */
+  readonly guidanceSchedule?: GuidanceShape | readonly number[] | undefined;
+  /** 0..100 (default 1): where `linear` and `cosine` begin. */
+  readonly guidanceFrom?: number | undefined;
+  /**
+   * What is done to x0 at each step: `dynamic` is diffusers' `thresholding`, `mimic` the webui extension "Dynamic
+   * Thresholding (CFG Scale Fix)". Default: nothing.
+   */
+  readonly thresholding?: Thresholding | undefined;
+  /** 0..1: the quantile (default 0.995, diffusers' `dynamic_thresholding_ratio`; `mimic` 1). */
+  readonly thresholdingRatio?: number | undefined;
+  /** 1..1000 (default 1): the most that `dynamic` takes for a threshold, diffusers' `sample_max_value`. */
+  readonly sampleMaxValue?: number | undefined;
+  /** 0..100 (default 7): the scale whose spread `mimic` keeps. */
+  readonly mimicScale?: number | undefined;
   /** What to start from (image-to-image), to repaint, to take depth from, or to enlarge: the checkpoint says which. */
   readonly image?: RgbImage | undefined;
   /** 0..1: how far from `image` to go (default 0.8; inpainting 1). 0 gives the image back. */
@@ -61,7 +92,10 @@ export interface GenerateRequest {
   readonly rng?: GeneratorKind | undefined;
   /** 0..24 (default 0): so many layers of the text encoder are left out at its end. */
   readonly clipSkip?: number | undefined;
-  /** `a1111`: weights in brackets, prompts of any length, as in AUTOMATIC1111's web UI. Default `plain`. */
+  /**
+   * `a1111`: weights in brackets, texts that change on the way, `AND`, prompts of any length, as in AUTOMATIC1111's
+   * web UI. Default `plain`.
+   */
   readonly promptSyntax?: PromptSyntax | undefined;
   /** Encodes and decodes in tiles: less memory, and a picture that is near the same. */
   readonly vaeTiling?: boolean | undefined;
@@ -112,6 +146,14 @@ export interface ResolvedRequest {
   readonly numImages: number;
   readonly strength?: number;
   readonly maskMode?: MaskMode;
+  readonly guidanceStart?: number;
+  readonly guidanceStop?: number;
+  readonly guidanceSchedule?: GuidanceShape | readonly number[];
+  readonly guidanceFrom?: number;
+  readonly thresholding?: Thresholding;
+  readonly thresholdingRatio?: number;
+  readonly sampleMaxValue?: number;
+  readonly mimicScale?: number;
   readonly noiseLevel?: number;
   readonly eta?: number;
   readonly rng?: GeneratorKind;

@@ -9,6 +9,7 @@ import { LIMITS, PROMPT_SYNTAXES, SCHEDULERS } from "./limits.ts";
 import type { GenerateRequest, RequestDefaults, ResolvedRequest } from "./request.ts";
 import { samplingFields, stepsOf } from "./sampling.ts";
 import { TASK_DEFAULTS, type Task, taskOf } from "./tasks/task.ts";
+import { guidanceFields } from "./validate-guidance.ts";
 
 /**
  * Checks a request and fills it in from `defaults`. Nothing is clamped or rounded: a picture of
@@ -41,6 +42,7 @@ export function validateRequest(
     ...sizeOf(task, request, defaults),
     numImages: integer("numImages", request.numImages ?? 1, LIMITS.numImages),
     ...taskFields(task, request, defaults, steps),
+    ...guidanceFields(request, scaleCount(request, defaults, steps, TASK_DEFAULTS[task].strength)),
     ...otherFields(request),
     ...samplingFields(request),
   };
@@ -127,6 +129,19 @@ function strengthOf(value: unknown, steps: number): number {
     `strength ${strength} of ${steps} steps leaves none to run: strength must be at least ${least}, ` +
       `or steps at least ${Math.ceil(1 / strength)}`,
   );
+}
+
+/** The steps that run, as far as they are known before the checkpoint is. */
+function scaleCount(
+  request: GenerateRequest,
+  { kind }: RequestDefaults,
+  steps: number,
+  usual: number | undefined,
+): number | undefined {
+  const unknown = request.steps === undefined || (request.image && request.strength === undefined);
+  if (kind === undefined && unknown) return undefined;
+  const strength = usual === undefined ? 1 : (request.strength ?? usual);
+  return strength === 0 ? steps : Math.trunc(steps * strength);
 }
 
 /** What every task takes; a value that is the default is left out, so that a record stays short. */

@@ -33,6 +33,7 @@ export function lcm(config: SchedulerConfig, run: Run): Solution {
       return step(timestep, signal * (out * clean.x + skip), signal * out * clean.output, {
         noise: last ? 0 : Math.sqrt(1 - next),
         draws: !last,
+        clean,
       });
     })
     .slice(run.skipped);
@@ -65,7 +66,7 @@ export function tcd(config: SchedulerConfig, run: Run): Solution {
         timestep,
         scale * (toClean * clean.x + toEpsilon * epsilon.x),
         scale * (toClean * clean.output + toEpsilon * epsilon.output),
-        { noise: draws ? Math.sqrt(1 - rest) : 0, draws },
+        { noise: draws ? Math.sqrt(1 - rest) : 0, draws, clean },
       );
     })
     .slice(run.skipped);

@@ -23,12 +23,10 @@ export function ddim(config: SchedulerConfig, run: Run): Solution {
       const noise = run.eta * Math.sqrt(((1 - next) / (1 - alpha)) * (1 - alpha / next));
       const [clean, epsilon] = [cleanOf(type, alpha), epsilonOf(type, alpha)];
       const [toClean, toEpsilon] = [Math.sqrt(next), Math.sqrt(1 - next - noise * noise)];
-      return step(
-        timestep,
-        toClean * clean.x + toEpsilon * epsilon.x,
-        toClean * clean.output + toEpsilon * epsilon.output,
-        { noise, draws: run.eta > 0 },
-      );
+      const output = toClean * clean.output + toEpsilon * epsilon.output;
+      return step(timestep, toClean * clean.x + toEpsilon * epsilon.x, output, {
+        ...{ noise, draws: run.eta > 0, clean: { ...clean, change: toClean / output } },
+      });
     })
     .slice(run.skipped);
   return { initNoiseSigma: 1, start: startOfAlpha(config, timesteps[run.skipped]!), rows };

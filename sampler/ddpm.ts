@@ -30,7 +30,9 @@ export function ddpm(config: SchedulerConfig, run: Run): Solution {
       const small = Math.max(((1 - next) / (1 - alpha)) * beta, LEAST_VARIANCE);
       const draws = timestep > 0;
       const noise = draws ? Math.sqrt(large ? beta : small) : 0;
-      return step(timestep, toClean * clean.x + toSample, toClean * clean.output, { noise, draws });
+      return step(timestep, toClean * clean.x + toSample, toClean * clean.output, {
+        ...{ noise, draws, clean },
+      });
     })
     .slice(run.skipped);
   return { initNoiseSigma: 1, start: startOfAlpha(config, timesteps[run.skipped]!), rows };

@@ -2,7 +2,7 @@ import { choiceOf, type SchedulerConfig } from "./config.ts";
 import { solverOrder } from "./dpm-solver.ts";
 import { lagrange } from "./lagrange.ts";
 import { lambdaSchedule, type Point } from "./lambda-schedule.ts";
-import { epsilonAt } from "./prediction.ts";
+import { cleanAt, epsilonAt } from "./prediction.ts";
 import type { Run } from "./run.ts";
 import { multistepRow, type Solution } from "./step.ts";
 
@@ -20,7 +20,9 @@ export function deis(config: SchedulerConfig, run: Run): Solution {
     const order = Math.min(highest, n + 1, orderAt(config, i, timesteps.length));
     const knots = Array.from({ length: order }, (_, age) => points[i - age]!);
     const weights = knots.map((_, age) => to.signal * integral(knots, age, from.sigma, to.sigma));
-    return multistepRow(timestep, n, epsilonAt(type, from), to.signal / from.signal, weights);
+    const clean = cleanAt(type, from);
+    const made = epsilonAt(type, from);
+    return multistepRow(timestep, n, made, to.signal / from.signal, weights, { clean });
   });
   return { initNoiseSigma: 1, start, rows };
 }

@@ -30,14 +30,14 @@ type Solver = LambdaSchedule & {
  */
 export function dpmMultistep(config: SchedulerConfig, run: Run): Solution {
   const solver = solverOf("dpmpp_2m", config, run);
-  const { timesteps, points, model, factors, draws } = solver;
+  const { type, timesteps, points, model, factors, draws } = solver;
   const rows = timesteps.slice(run.skipped).map((timestep, n) => {
     const i = n + run.skipped;
     const order = Math.min(solver.order, n + 1, orderAt(config, i, timesteps.length));
     const step = factors(points[i]!, points[i + 1]!, order);
     const weights = differences(step, points.slice(i + 1 - order, i + 2));
     return multistepRow(timestep, n, model(points[i]!), step.x, weights, {
-      ...{ noise: step.noise, draws },
+      ...{ noise: step.noise, draws, clean: cleanAt(type, points[i]!) },
     });
   });
   return { initNoiseSigma: 1, start: solver.start, rows };
@@ -71,7 +71,7 @@ function differences({ d0, d1, d2 }: Factors, points: readonly Point[]): number[
  */
 export function dpmSinglestep(config: SchedulerConfig, run: Run): Solution {
   const solver = solverOf("dpmpp_2s", config, run);
-  const { timesteps, points, model, factors, draws } = solver;
+  const { type, timesteps, points, model, factors, draws } = solver;
   const orders = orderList(config, solver.order, timesteps.length);
   const rows = timesteps.slice(run.skipped).map((timestep, n): Step => {
     const i = n + run.skipped;
@@ -85,6 +85,7 @@ export function dpmSinglestep(config: SchedulerConfig, run: Run): Solution {
       ...{ keep: begins, kept: begins ? 0 : move.x, noise: move.noise, draws },
       history: inSlots(older.map((weight, age) => [n - 1 - age, weight] as const)),
       store: { slot: n % HISTORY_SLOTS, ...made, add: false },
+      clean: cleanAt(type, points[i]!),
     });
   });
   return { initNoiseSigma: 1, start: solver.start, rows };

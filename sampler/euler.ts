@@ -1,5 +1,5 @@
 import { choiceOf, type SchedulerConfig } from "./config.ts";
-import { ancestral, inputScaleOf, kSchedule } from "./k-schedule.ts";
+import { ancestral, kSchedule, seenAt } from "./k-schedule.ts";
 import { type Linear, type PredictionType, predictionType, slopeOfSigma } from "./prediction.ts";
 import type { Run } from "./run.ts";
 import { type Solution, step } from "./step.ts";
@@ -17,7 +17,7 @@ export function euler(config: SchedulerConfig, run: Run): Solution {
     .map((timestep, i) => {
       const [sigma, next] = [sigmas[i]!, sigmas[i + 1]!];
       const { x, output } = drift(type, sigma, next);
-      return step(timestep, x, output, { inputScale: inputScaleOf(sigma) });
+      return step(timestep, x, output, seenAt(type, sigma));
     })
     .slice(run.skipped);
   return { initNoiseSigma, start, rows };
@@ -36,7 +36,7 @@ export function eulerAncestral(config: SchedulerConfig, run: Run): Solution {
     .map((timestep, i) => {
       const { up, down } = ancestral(sigmas[i]!, sigmas[i + 1]!);
       const { x, output } = drift(type, sigmas[i]!, down);
-      const more = { inputScale: inputScaleOf(sigmas[i]!), noise: up, draws: true };
+      const more = { ...seenAt(type, sigmas[i]!), noise: up, draws: true };
       return step(timestep, x, output, more);
     })
     .slice(run.skipped);

@@ -1,6 +1,6 @@
 import { refuseNonlinear, type SchedulerConfig } from "./config.ts";
 import { drift } from "./euler.ts";
-import { inputScaleOf, kSchedule } from "./k-schedule.ts";
+import { kSchedule, seenAt } from "./k-schedule.ts";
 import { predictionType, slopeOfSigma } from "./prediction.ts";
 import type { Run } from "./run.ts";
 import { inSlots, type Solution, type Step, step } from "./step.ts";
@@ -20,14 +20,14 @@ export function heun(config: SchedulerConfig, run: Run): Solution {
   const stepFrom = (i: number): Step[] => {
     const [sigma, next] = [sigmas[i]!, sigmas[i + 1]!];
     const { x, output } = drift(type, sigma, next);
-    const first = step(timesteps[i]!, x, output, { inputScale: inputScaleOf(sigma) });
+    const first = step(timesteps[i]!, x, output, seenAt(type, sigma));
     if (i === timesteps.length - 1) return [first];
     const half = (next - sigma) / 2;
     const end = slopeOfSigma(type, next);
     return [
       { ...first, keep: true, store: { slot: SLOPE, ...slopeOfSigma(type, sigma), add: false } },
       step(timesteps[i + 1]!, half * end.x, half * end.output, {
-        inputScale: inputScaleOf(next),
+        ...seenAt(type, next),
         kept: 1,
         history: inSlots([[SLOPE, half]]),
       }),

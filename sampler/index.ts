@@ -10,4 +10,11 @@ export {
 } from "./config.ts";
 export type { PredictionType } from "./prediction.ts";
 export { createSampler, type Sampler, type SamplerOptions } from "./sampler.ts";
-export { HISTORY_SLOTS, type History, type Start, type Step, type Store } from "./step.ts";
+export {
+  type Clean,
+  HISTORY_SLOTS,
+  type History,
+  type Start,
+  type Step,
+  type Store,
+} from "./step.ts";

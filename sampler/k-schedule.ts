@@ -1,8 +1,9 @@
 import { choiceOf, type SchedulerConfig } from "./config.ts";
+import { cleanOfSigma, type PredictionType } from "./prediction.ts";
 import { type Run, timestepsOf } from "./run.ts";
 import { roundHalfEven } from "./schedule.ts";
 import { interpolate, sigmaTable, spacedSigmas, spacingOf, timestepReader } from "./sigmas.ts";
-import type { Start } from "./step.ts";
+import type { Start, Step } from "./step.ts";
 
 const { fround } = Math;
 
@@ -56,9 +57,9 @@ function initialSigma(config: SchedulerConfig, sigma: number): number {
   return fround(Math.sqrt(fround(fround(sigma * sigma) + 1)));
 }
 
-/** What the model sees of a sample at σ. */
-export function inputScaleOf(sigma: number): number {
-  return 1 / Math.sqrt(sigma * sigma + 1);
+/** What the model sees of a sample at σ, and the x0 that follows from its answer. */
+export function seenAt(type: PredictionType, sigma: number): Pick<Step, "inputScale" | "clean"> {
+  return { inputScale: 1 / Math.sqrt(sigma * sigma + 1), clean: cleanOfSigma(type, sigma) };
 }
 
 /** A step from σ to `to` as a deterministic one to `down` and a noise of deviation `up` (η = 1). */

@@ -1,5 +1,5 @@
 import type { SchedulerConfig } from "./config.ts";
-import { inputScaleOf, kSchedule } from "./k-schedule.ts";
+import { kSchedule, seenAt } from "./k-schedule.ts";
 import { lagrange } from "./lagrange.ts";
 import { predictionType, slopeOfSigma } from "./prediction.ts";
 import type { Run } from "./run.ts";
@@ -23,8 +23,8 @@ export function lms(config: SchedulerConfig, run: Run): Solution {
     const weights = knots
       .map((_, age) => integral(knots, age, sigma, sigmas[i + 1]!))
       .slice(0, n + 1);
-    const more = { inputScale: inputScaleOf(sigma) };
-    return multistepRow(timestep, n, slopeOfSigma(type, sigma), 1, weights, more);
+    const made = slopeOfSigma(type, sigma);
+    return multistepRow(timestep, n, made, 1, weights, seenAt(type, sigma));
   });
   return { initNoiseSigma, start, rows };
 }

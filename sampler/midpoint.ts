@@ -1,6 +1,6 @@
 import type { SchedulerConfig } from "./config.ts";
 import { drift } from "./euler.ts";
-import { ancestral, inputScaleOf, kSchedule } from "./k-schedule.ts";
+import { ancestral, kSchedule, seenAt } from "./k-schedule.ts";
 import {
   cleanOfSigma,
   type Linear,
@@ -106,10 +106,10 @@ function solver(method: Method): (config: SchedulerConfig, run: Run) => Solution
     const { timesteps, sigmas, initNoiseSigma, start } = schedule;
     const stepFrom = (i: number): Step[] => {
       const [sigma, next] = [sigmas[i]!, sigmas[i + 1]!];
-      const inputScale = inputScaleOf(sigma);
+      const seen = seenAt(type, sigma);
       if (i === timesteps.length - 1) {
         const last = drift(type, sigma, next);
-        return [step(timesteps[i]!, last.x, last.output, { inputScale })];
+        return [step(timesteps[i]!, last.x, last.output, seen)];
       }
       const middle = method.middle(sigma, next);
       const end = method.end(sigma, next);
@@ -117,10 +117,10 @@ function solver(method: Method): (config: SchedulerConfig, run: Run) => Solution
       const second = method.move(type, sigma, middle.sigma, end.down);
       return [
         step(timesteps[i]!, first.x, first.output, {
-          ...{ inputScale, keep: true, noise: middle.to.up, draws: method.noise.middle },
+          ...{ ...seen, keep: true, noise: middle.to.up, draws: method.noise.middle },
         }),
         step(schedule.timestepOf(middle.sigma), second.middle.x, second.middle.output, {
-          ...{ inputScale: inputScaleOf(middle.sigma), kept: second.kept },
+          ...{ ...seenAt(type, middle.sigma), kept: second.kept },
           ...{ noise: end.up, draws: method.noise.end },
         }),
       ];

@@ -1,8 +1,14 @@
 import { SamplerError, type SchedulerConfig } from "./config.ts";
-import { epsilonOf, type Linear, predictionType } from "./prediction.ts";
+import {
+  cleanOf,
+  epsilonOf,
+  type Linear,
+  type PredictionType,
+  predictionType,
+} from "./prediction.ts";
 import { type Run, startOfAlpha } from "./run.ts";
 import { alphaReader, roundHalfEven, strideOf, timestepList, trainTimesteps } from "./schedule.ts";
-import { HISTORY_SLOTS, inSlots, rawOutput, type Solution, type Step, step } from "./step.ts";
+import { HISTORY_SLOTS, inSlots, rawOutput, type Solution, type Update, update } from "./step.ts";
 
 /**
  * Liu et al. 2022, "Pseudo Numerical Methods for Diffusion Models on Manifolds": the transfer of
@@ -30,14 +36,22 @@ export function pndm(config: SchedulerConfig, run: Run): Solution {
         keep: i === 0 && calls.length > 1,
       }))
     : prkCalls(calls, timesteps, stride, move);
-  return { initNoiseSigma: 1, start: startOfAlpha(config, calls[0]!), rows };
+  const [type, alphaAt] = [modelType(config), alphaReader(config)];
+  return {
+    ...{ initNoiseSigma: 1, start: startOfAlpha(config, calls[0]!) },
+    rows: rows.map((row) => ({ ...row, clean: cleanOf(type, alphaAt(row.timestep)) })),
+  };
+}
+
+function modelType(config: SchedulerConfig): PredictionType {
+  return predictionType(config, ["epsilon", "v_prediction"]);
 }
 
 type Move = (from: number, to: number) => Linear;
 
 /** Eq. 9: the sample at timestep `to` from the one at `from` and the combined model output. */
 function transfer(config: SchedulerConfig): Move {
-  const type = predictionType(config, ["epsilon", "v_prediction"]);
+  const type = modelType(config);
   const alphaAt = alphaReader(config);
   return (from, to) => {
     const [alpha, next] = [alphaAt(from), alphaAt(to)];
@@ -61,26 +75,26 @@ function repeatSecond([first, second, ...others]: readonly number[]): number[] {
 }
 
 /** Call number `i`: the second one goes back to where the first began, and so does not count. */
-function plmsCall(i: number, timestep: number, stride: number, move: Move): Step {
+function plmsCall(i: number, timestep: number, stride: number, move: Move): Update {
   if (i === 1) return repeated(timestep, stride, move);
   return multistep(Math.max(i - 1, 0), timestep, stride, move);
 }
 
 /** The step from output number `index` (0 is the first stored) and up to three before it. */
-function multistep(index: number, timestep: number, stride: number, move: Move): Step {
+function multistep(index: number, timestep: number, stride: number, move: Move): Update {
   const { x, output } = move(timestep, timestep - stride);
   const weights = WEIGHTS[Math.min(index, WEIGHTS.length - 1)]!;
   const older = weights.slice(1).map((weight, i) => [index - 1 - i, weight * output] as const);
-  return step(timestep, x, output * weights[0]!, {
+  return update(timestep, x, output * weights[0]!, {
     history: inSlots(older),
     store: rawOutput(index % HISTORY_SLOTS),
   });
 }
 
 /** The first step again from the kept sample, with the mean of the outputs at its two ends. */
-function repeated(timestep: number, stride: number, move: Move): Step {
+function repeated(timestep: number, stride: number, move: Move): Update {
   const { x, output } = move(timestep + stride, timestep);
-  return step(timestep, 0, output / 2, { kept: x, history: inSlots([[0, output / 2]]) });
+  return update(timestep, 0, output / 2, { kept: x, history: inSlots([[0, output / 2]]) });
 }
 
 const RUNGE_KUTTA_STEPS = 3;
@@ -107,7 +121,7 @@ function prkCalls(
   timesteps: readonly number[],
   stride: number,
   move: Move,
-): Step[] {
+): Update[] {
   const half = Math.floor(stride / 2);
   const count = 4 * RUNGE_KUTTA_STEPS;
   return calls.map((timestep, i) => {
@@ -127,17 +141,17 @@ function rungeKutta(
   timestep: number,
   half: number,
   from: (to: number) => Linear,
-): Step {
+): Update {
   const { x, output } = from(call % 2 === 0 ? timestep - half : timestep);
   switch (call) {
     case 0:
-      return step(timestep, x, output, { keep: true, store: rawOutput(n) });
+      return update(timestep, x, output, { keep: true, store: rawOutput(n) });
     case 1:
-      return step(timestep, 0, output, { kept: x, store: rawOutput(SUM_SLOT) });
+      return update(timestep, 0, output, { kept: x, store: rawOutput(SUM_SLOT) });
     case 2:
-      return step(timestep, 0, output, { kept: x, store: rawOutput(SUM_SLOT, true) });
+      return update(timestep, 0, output, { kept: x, store: rawOutput(SUM_SLOT, true) });
     default:
-      return step(timestep, 0, output / 6, {
+      return update(timestep, 0, output / 6, {
         kept: x,
         history: inSlots([
           [n, output / 6],

@@ -31,6 +31,10 @@ export type Sampler = Solution & {
   readonly slots: number;
   /** How many noises the rows draw after the first one. */
   readonly draws: number;
+  /** The step that each row is a part of, from 0 for the first that runs. */
+  readonly steps: readonly number[];
+  /** UNet evaluations that a whole step takes. */
+  readonly order: 1 | 2;
 };
 
 export type SamplerOptions = {
@@ -91,7 +95,19 @@ export function createSampler(
     keeps: solution.rows.some((row) => row.kept !== 0),
     slots: 1 + Math.max(-1, ...solution.rows.map((row) => row.store?.slot ?? -1)),
     draws: solution.rows.filter((row) => row.draws).length,
+    steps: solution.rows.map((_, i) => stepOf(solver, i, settings)),
+    order: TWICE.includes(solver) ? 2 : 1,
   };
+}
+
+/** Solvers whose steps take two evaluations each (the last one takes one). */
+const TWICE: readonly SamplerName[] = ["heun", "dpm2", "dpm2_a", "dpmpp_2s_a", "dpmpp_sde"];
+
+/** pndm evaluates once more in its first step, or four times in each of its first three. */
+function stepOf(solver: SamplerName, row: number, config: SchedulerConfig): number {
+  if (TWICE.includes(solver)) return Math.floor(row / 2);
+  if (solver !== "pndm") return row;
+  return config.skip_prk_steps === true ? Math.max(0, row - 1) : row < 12 ? row >> 2 : row - 9;
 }
 
 function runOf(config: SchedulerConfig, steps: number, options: SamplerOptions): Run {

@@ -1,3 +1,5 @@
+import type { Linear } from "./prediction.ts";
+
 /** The number of stored planes that any solver here reads back. */
 export const HISTORY_SLOTS = 4;
 
@@ -28,7 +30,15 @@ export type Step = {
   /** Whether diffusers draws a noise here: some solvers do so where they multiply it by 0. */
   readonly draws: boolean;
   readonly store?: Store;
+  /** x0 as the solver sees it: x·(the sample) + output·m. */
+  readonly clean: Clean;
 };
+
+/**
+ * `change`: by how much m has to change for the solver to go on with an x0 that is 1 larger. Default 1/output:
+ * that m says this x0 itself. DDIM alone goes on with the old noise beside it.
+ */
+export type Clean = Linear & { readonly change?: number };
 
 /** What goes into a slot: the raw output (x 0, output 1), or what a solver makes of x and it. */
 export type Store = {
@@ -51,10 +61,28 @@ export type Solution = {
 
 const NO_HISTORY: History = [0, 0, 0, 0];
 
-/** A step that reads and writes nothing but x and m, unless `more` says so. */
-export function step(timestep: number, x: number, output: number, more: Partial<Step> = {}): Step {
+/** A step before it is known which x0 its evaluation says. */
+export type Update = Omit<Step, "clean">;
+
+/** An update that reads and writes nothing but x and m, unless `more` says so. */
+export function update(
+  timestep: number,
+  x: number,
+  output: number,
+  more: Partial<Update> = {},
+): Update {
   const rest = { inputScale: 1, keep: false, kept: 0, history: NO_HISTORY, noise: 0, draws: false };
   return { timestep, x, output, ...rest, ...more };
+}
+
+/** The same with x0. */
+export function step(
+  timestep: number,
+  x: number,
+  output: number,
+  { clean, ...more }: Partial<Step> & Pick<Step, "clean">,
+): Step {
+  return { ...update(timestep, x, output, more), clean };
 }
 
 /** The model's output as it came, into a slot. */
@@ -79,7 +107,7 @@ export function multistepRow(
   made: { readonly x: number; readonly output: number },
   factor: number,
   weights: readonly number[],
-  more: Partial<Step> = {},
+  more: Partial<Step> & Pick<Step, "clean">,
 ): Step {
   const [own = 0, ...older] = weights;
   return step(timestep, factor + own * made.x, own * made.output, {

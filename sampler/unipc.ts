@@ -40,8 +40,9 @@ export function unipc(config: SchedulerConfig, run: Run): Solution {
       predictor,
       correction.map((weight) => factor * weight),
     );
-    const made = (onNoise ? epsilonAt : cleanAt)(type, from);
-    return multistepRow(timestep, n, made, factor, weights);
+    const clean = cleanAt(type, from);
+    const made = onNoise ? epsilonAt(type, from) : clean;
+    return multistepRow(timestep, n, made, factor, weights, { clean });
   });
   return { initNoiseSigma: 1, start, rows };
 }

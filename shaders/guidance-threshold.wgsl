@@ -1,7 +1,7 @@
 // x0 = a·x + b·guided is clamped to [−s, s] around its centre and scaled by goal / s; y is the m that has this x0.
 // Dynamic thresholding (Saharia et al. 2022, "Imagen", 2.3): centre 0, s the quantile in [1, most], goal 1.
 // Mimicking: the channel's centre, goal its spread at the scale to mimic, s the larger of that and the quantile.
-// One thread: one pixel (four channels).
+// Where the step's row says so, m goes only a share of the way. One thread: one pixel (four channels).
 @group(0) @binding(0) var<storage, read> state: array<State>;        // [PLANES, B, h, w, 4]; plane 0 is x
 @group(0) @binding(1) var<storage, read> guided: array<Guided>;      // [B, h, w, 4]
 @group(0) @binding(2) var<storage, read> limits: array<Limits>;      // [B, 1] quantiles; MIMIC: [B, 4, 1]
@@ -34,7 +34,9 @@ fn main(
   // What is in range already stays to the last bit; what is not finite stays so, and is reported.
   let inside = (abs(offset) <= range.limit) & (range.limit == range.goal);
   let keep = inside | notFinite(clean) | vec4<bool>(factors.z == 0.0);
-  storeY(pixel, select((drawn - fromX) / select(factors.z, 1.0, factors.z == 0.0), g, keep));
+  let exact = (drawn - fromX) / select(factors.z, 1.0, factors.z == 0.0);
+  let part = select(g + factors.w * (exact - g), exact, MIMIC || factors.w == 1.0);
+  storeY(pixel, select(part, g, keep));
 }
 
 fn rangeOf(picture: u32, most: f32) -> Range {

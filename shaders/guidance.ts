@@ -2,8 +2,8 @@
 import { type Kernel, linearGrid } from "./kernel.ts";
 
 /**
- * Values in a row of the table of a step: scale, x0's factors of x and of m, the scale to mimic; then the
- * rescaling φ, the largest threshold, and the quantile's rank, whole and fraction.
+ * Values in a row of the table of a step: scale, x0's factors of x and of m, the scale to mimic or the share of
+ * the way to a thresholded m; then the rescaling φ, the largest threshold, and the quantile's rank, whole and fraction.
  */
 export const GUIDANCE_COLUMNS = 8;
 

@@ -15,6 +15,28 @@ interface TaskFields {
   readonly rng?: string | undefined;
 }
 
+/** Guidance that changes and thresholding; `mimic` in the words of the extension "Dynamic Thresholding". */
+function guidanceWords(request: ResolvedRequest): Record<string, string | number | undefined> {
+  const { guidanceSchedule: schedule, thresholding, thresholdingRatio: ratio } = request;
+  const dynamic = {
+    Thresholding: "dynamic",
+    "Thresholding ratio": ratio,
+    "Sample max value": request.sampleMaxValue,
+  };
+  const mimic = {
+    "Dynamic thresholding enabled": "True",
+    "Mimic scale": request.mimicScale ?? 7,
+    "Threshold percentile": Number((100 * (ratio ?? 1)).toFixed(6)),
+  };
+  return {
+    "Guidance start": request.guidanceStart,
+    "Guidance stop": request.guidanceStop,
+    "Guidance schedule": typeof schedule === "object" ? schedule.join(",") : schedule,
+    "Guidance from": request.guidanceFrom,
+    ...(thresholding && { dynamic, mimic }[thresholding]),
+  };
+}
+
 /**
  * A value with a comma, colon or newline is quoted as JSON; so is one with a quote or space at an
  * end, which the web UI's reader would take off. It reads the prompt as it stands: a line of it that
@@ -33,6 +55,7 @@ export function webUiParameters(
     "Schedule type": schedule ?? (request.timestepSpacing === "ays" ? ALIGNED : undefined),
     "CFG scale": request.guidanceScale,
     "CFG Rescale": request.guidanceRescale || undefined,
+    ...guidanceWords(request),
     Seed: request.seed,
     Size: `${request.width}x${request.height}`,
     "Model hash": model.sha256?.slice(0, 10),
@@ -41,6 +64,7 @@ export function webUiParameters(
     "Noise Schedule": request.rescaleBetasZeroSnr ? ZERO_SNR : undefined,
     // The web UI counts from 1: 2 leaves one layer out.
     "Clip skip": task.clipSkip ? task.clipSkip + 1 : undefined,
+    "Prompt syntax": request.promptSyntax,
     RNG: RANDOM_SOURCES[task.rng ?? "torch"] ?? task.rng,
     ...more,
     Version: `wgsl-diffusion ${version}`,

@@ -1,6 +1,7 @@
 /** What a run shows the UNet: every distinct text of a prompt and its negative, and which one when. */
 import { DiffusionError } from "../../engine/errors.ts";
 import type { Tokenizer } from "../tokenizer.ts";
+import { BREAK, type Emphasized, parsePromptAttention } from "./attention.ts";
 import { type Chunk, checkWeight, emptyChunk, promptChunks } from "./chunks.ts";
 import { type PromptPart, splitComposition } from "./compose.ts";
 import { entryAt, promptSchedule, type ScheduledText } from "./schedule.ts";
@@ -46,6 +47,8 @@ export interface PromptPlan {
   readonly positive: readonly PromptTrack[];
   /** What was cut off (plain syntax alone). */
   readonly warnings: readonly string[];
+  /** All that is encoded, without the marks of the syntax. */
+  readonly pieces: readonly string[];
 }
 
 /** A text's chunks, and how many entries of its schedule have it. */
@@ -61,7 +64,8 @@ interface Track {
 }
 
 /**
- * Plans a prompt and its negative for a run of `steps` steps. Throws BAD_REQUEST for weights that are no
+ * Plans a prompt and its negative for a run of `steps` steps; twice as many where a step has two evaluations, for
+ * the webui counts those. Throws BAD_REQUEST for weights that are no
  * numbers or beyond ±100, and for texts of more than 40 chunks in all, before any GPU work.
  */
 export function planPrompt(
@@ -73,10 +77,13 @@ export function planPrompt(
 ): PromptPlan {
   const { syntax, tokens, evaluations = steps } = options;
   const warnings: string[] = [];
-  const encode = (text: string): readonly Chunk[] =>
-    syntax === "plain"
+  const pieces: string[] = [];
+  const encode = (text: string): readonly Chunk[] => {
+    pieces.push(...(syntax === "plain" ? [text] : wordsOf(text)));
+    return syntax === "plain"
       ? [plainChunk(text, tokenizer, tokens, warnings)]
       : promptChunks(text, tokenizer, tokens);
+  };
   const scheduleOf = (text: string): readonly ScheduledText[] =>
     syntax === "plain" ? [{ end: steps, text }] : promptSchedule(text, steps);
   // The same part twice is one track: its encodings are made once.
@@ -101,8 +108,15 @@ export function planPrompt(
     tokens,
     negative: negativeTrack && used(negativeTrack, 1),
     positive: positiveTracks.map((track, i) => used(track, parts[i]!.weight)),
-    warnings,
+    ...{ warnings, pieces },
   };
+}
+
+function wordsOf(text: string): string[] {
+  const isBreak = (piece: Emphasized) => piece.text === BREAK.text && piece.weight === BREAK.weight;
+  return parsePromptAttention(text)
+    .filter((piece) => !isBreak(piece))
+    .map((piece) => piece.text);
 }
 
 /** Whether guidance of this prompt is more than a scale: then there is no way to turn it off. */

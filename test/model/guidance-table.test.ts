@@ -66,13 +66,13 @@ describe("guidanceTable", () => {
       rescale: 0.5,
       clean: [
         { x: 2, output: -3 },
-        { x: 4, output: -5 },
+        { x: 4, output: -5, change: -0.05 },
       ],
       thresholding: { kind: "dynamic", ratio: 0.75, maxValue: 1.5 },
     });
-    // 0.75 of ranks 0..255 is 191.25.
+    // 0.75 of ranks 0..255 is 191.25; m goes all the way, or a quarter of it.
     const rest = [0.5, 1.5, 191, 0.25];
-    assert.deepEqual([...table], [7.5, 2, -3, 7, ...rest, 1, 4, -5, 1, ...rest]);
+    assert.deepEqual([...table], [7.5, 2, -3, 1, ...rest, 1, 4, -5, 0.25, ...rest]);
     assert.equal(table.length, 2 * GUIDANCE_COLUMNS);
   });
 

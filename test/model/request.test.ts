@@ -58,6 +58,73 @@ describe("validateRequest", () => {
     for (const guidanceRescale of [-0.1, 1.1]) refused({ guidanceRescale });
   });
 
+  it("takes guidance that changes, and leaves out of the record what is so anyway", () => {
+    const rest = (part: Partial<GenerateRequest>, kind?: "base") => {
+      const usual = validateRequest({ prompt: "x", seed: 1 }, defaults);
+      const known = { ...defaults, ...(kind && { kind }) };
+      const resolved = validateRequest({ prompt: "x", seed: 1, ...part }, known);
+      assert.deepEqual(validateRequest(resolved, known), resolved);
+      return Object.fromEntries(
+        Object.entries(resolved).filter(([key]) => !Object.hasOwn(usual, key)),
+      );
+    };
+    const nothing = { guidanceStart: 0, guidanceStop: 1, guidanceSchedule: "constant" } as const;
+    assert.deepEqual(rest(nothing), {});
+    const interval = { guidanceStart: 0.5, guidanceStop: 0.5 };
+    assert.deepEqual(rest(interval), interval);
+    const rising = { guidanceSchedule: "linear", guidanceFrom: 0 } as const;
+    assert.deepEqual(rest(rising), rising);
+    const list = { guidanceSchedule: [1, 2, 100] };
+    assert.deepEqual(rest({ ...list, steps: 3 }, "base"), list);
+    const dynamic = { thresholding: "dynamic", thresholdingRatio: 0, sampleMaxValue: 1 } as const;
+    assert.deepEqual(rest(dynamic), dynamic);
+    assert.deepEqual(rest({ thresholding: "mimic" }), { thresholding: "mimic" });
+  });
+
+  it("refuses guidance that cannot be", () => {
+    for (const guidanceStart of [-0.1, 1.1, Number.NaN, "0.5"]) refused({ guidanceStart });
+    for (const guidanceStop of [-0.1, 1.1, Number.NaN]) refused({ guidanceStop });
+    for (const guidanceSchedule of ["", "square", "__proto__", 3, {}, null])
+      refused({ guidanceSchedule });
+    for (const scale of [-1, 101, Number.NaN, "7", undefined])
+      assert.match(refused({ steps: 1, guidanceSchedule: [scale] }), /^guidanceSchedule\[0\] /);
+    assert.match(
+      refused({ guidanceStart: 0.6, guidanceStop: 0.4 }),
+      /^guidanceStart 0.6 is after guidanceStop 0.4$/,
+    );
+    assert.match(
+      refused({ steps: 3, guidanceSchedule: [1, 2] }),
+      /^guidanceSchedule must hold a scale for each of the 3 steps that run \(got 2\)$/,
+    );
+    refused({ guidanceSchedule: [] });
+  });
+
+  it("refuses options of what is not asked for", () => {
+    for (const guidanceSchedule of [undefined, "constant", [1]])
+      assert.match(refused({ steps: 1, guidanceSchedule, guidanceFrom: 2 }), /^guidanceFrom /);
+    for (const thresholding of ["", "static", true]) refused({ thresholding });
+    assert.match(refused({ thresholdingRatio: 0.9 }), /option of thresholding dynamic .*"off"/);
+    assert.match(refused({ thresholding: "mimic", sampleMaxValue: 2 }), /of thresholding dynamic/);
+    assert.match(refused({ thresholding: "dynamic", mimicScale: 2 }), /of thresholding mimic/);
+    for (const sampleMaxValue of [0.5, 1e9, Number.NaN])
+      refused({ thresholding: "dynamic", sampleMaxValue });
+  });
+
+  it("wants of a list a scale for each step that runs, where that is known", () => {
+    const image = { width: 64, height: 64, data: new Uint8Array(64 * 64) };
+    const guidanceSchedule = [7, 6, 5];
+    const asked = { prompt: "x", image, guidanceSchedule };
+    const base = { ...defaults, kind: "base" } as const;
+    // 4 · 0.8 is 3.2.
+    assert.equal(validateRequest({ ...asked, steps: 4 }, base).strength, 0.8);
+    assert.throws(() => validateRequest({ ...asked, steps: 3 }, base), /each of the 2 steps/);
+    assert.throws(() => validateRequest({ ...asked, steps: 8, strength: 0.5 }, defaults), /the 4/);
+    // Another checkpoint may have other defaults.
+    validateRequest({ ...asked, steps: 3 }, defaults);
+    validateRequest({ prompt: "x", guidanceSchedule }, defaults);
+    assert.throws(() => validateRequest({ prompt: "x", guidanceSchedule }, base), /the 50 steps/);
+  });
+
   it("accepts the ends of every range", () => {
     for (const steps of [1, 1000]) validateRequest({ prompt: "", steps }, defaults);
     for (const guidanceScale of [0, 1, 100])

@@ -11,7 +11,7 @@ export type CheckpointName = (typeof CHECKPOINTS)[number];
  * The depth estimator has a folder of its own, without the other parts; `vae` holds what vae_extra.py
  * writes, `shapes` is the checkpoint that ships.
  */
-export type GoldenFolder = CheckpointName | "tiny-depth" | "vae" | "shapes" | "tasks";
+export type GoldenFolder = CheckpointName | "tiny-depth" | "vae" | "shapes" | "tasks" | "guided";
 
 /** One call of a PyTorch module; see test/fixtures/README.md. */
 export interface BlockEntry {

@@ -18,7 +18,7 @@ import { PNG } from "pngjs";
 import { openFile } from "../../engine/platform/file.node.ts";
 import { readSafetensors } from "../../engine/safetensors.ts";
 import { encodePng } from "../../model/png.node.ts";
-import type { RgbaImage } from "../../model/request.ts";
+import type { ResolvedRequest, RgbaImage } from "../../model/request.ts";
 import { inspect, type PictureSummary } from "../../tools/cli/inspect.node.ts";
 import { copyCheckpoint, removeCopies, weightsPath } from "../support/checkpoint-copy.ts";
 import { gradient } from "../support/fake-pipeline.ts";
@@ -136,6 +136,30 @@ describe("the command line with the real pipeline", () => {
 
     it("paints a sheet again, byte for byte", () =>
       paintTwice("a horse", ...size, "--guidance-scale", "1,3", "--steps", "1", "--seed=-1,-1"));
+  });
+
+  it("paints a prompt that changes on the way, and inspects how to paint it again", () => {
+    const [{ request: asked }] = readGolden<[{ request: ResolvedRequest }]>(
+      "guided",
+      "guided.json",
+    );
+    const { status, stderr } = cli(
+      folder,
+      ...["generate", asked.prompt, "--prompt-syntax", "a1111", "--scheduler", asked.scheduler],
+      ...["--steps", `${asked.steps}`, "--seed", `${asked.seed}`, "-o", "changing.png"],
+      ...["--guidance-scale", `${asked.guidanceScale}`, "--width", "64", "--height", "64"],
+      ...["--model", checkpointPath("tiny-eps"), "--dtype", "f32"],
+    );
+    assert.equal(status, 0, String(stderr));
+    const file = new URL("../fixtures/golden/guided/schedule.png", import.meta.url);
+    const { worst, withinOne } = distance(
+      picture(readFileSync(at("changing.png"))),
+      picture(readFileSync(file)),
+    );
+    assert.ok(worst <= 3 && withinOne >= 0.99, `a sample is off by ${worst}`);
+    const inspected = String(cli(folder, "inspect", "changing.png").stdout);
+    assert.ok(inspected.includes(`wgsl-diffusion generate '${asked.prompt}'`), inspected);
+    assert.match(inspected, /--prompt-syntax a1111$/m);
   });
 
   describe("what cannot be done ends with", () => {

@@ -40,8 +40,10 @@ async function generate(options: GenerateOptions, context: CliContext): Promise<
 const FIELDS = [
   ...["negativePrompt", "steps", "guidanceScale", "guidanceRescale", "scheduler", "seed"],
   ...["width", "height", "numImages", "strength", "maskMode", "noiseLevel", "eta", "rng"],
-  ...["clipSkip", "promptSyntax", "vaeTiling", "watermark", "timesteps", "timestepSpacing"],
-  ...["rescaleBetasZeroSnr", "schedulerConfig", "perImageSeeds"],
+  ...["clipSkip", "promptSyntax", "vaeTiling", "watermark", "guidanceStart", "guidanceStop"],
+  ...["guidanceSchedule", "guidanceFrom", "thresholding", "thresholdingRatio", "sampleMaxValue"],
+  "mimicScale",
+  ...["timesteps", "timestepSpacing", "rescaleBetasZeroSnr", "schedulerConfig", "perImageSeeds"],
 ] as readonly (keyof GenerateOptions & keyof GenerateRequest)[];
 
 /** Texts that name a choice are judged by `validateRequest`. Throws IMAGE_… for a picture that cannot be read. */

@@ -22,6 +22,20 @@ const OPTIONS: readonly (readonly [flags: string, text: string])[] = [
     "how strongly the prompt steers, 0 to 100 (default 7.5); a list paints a sheet",
   ],
   ["--guidance-rescale <x>", "draws the spread of guided pictures back, 0 to 1 (default 0)"],
+  ["--guidance-start <x>", "guide from this fraction of the run, 0 to 1 (default 0)"],
+  ["--guidance-stop <x>", "… to this one; in the other steps the prompt alone counts (default 1)"],
+  [
+    "--guidance-schedule <how>",
+    "constant (default), linear, cosine, or a scale for each step that runs: 9,7,5",
+  ],
+  ["--guidance-from <x>", "where a linear or cosine schedule begins (default 1)"],
+  [
+    "--thresholding <name>",
+    "dynamic (diffusers') or mimic (the webui extension's): keeps x0 in range",
+  ],
+  ["--thresholding-ratio <x>", "its quantile, 0 to 1 (default 0.995; mimic 1)"],
+  ["--sample-max-value <x>", "the most that dynamic takes for a threshold, 1 to 1000 (default 1)"],
+  ["--mimic-scale <x>", "the guidance scale whose spread mimic keeps (default 7)"],
   [
     "--scheduler <name>",
     `${SAMPLER_NAMES.join(", ")}; most also with _karras, _exponential or _beta (default: the checkpoint's own); a list paints a sheet`,
@@ -51,7 +65,10 @@ const OPTIONS: readonly (readonly [flags: string, text: string])[] = [
   ["--eta <x>", "noise in each step of ddim and tcd, 0 to 1 (default 0)"],
   ["--rng <name>", "whose noise a seed gives: torch (default), cuda or numpy"],
   ["--clip-skip <n>", "layers of the text encoder to leave out at its end (default 0)"],
-  ["--prompt-syntax <name>", "plain (default) or a1111: (emphasis:1.2) and prompts of any length"],
+  [
+    "--prompt-syntax <name>",
+    "plain (default) or a1111: (emphasis:1.2), [from:to:when], [a|b], AND, prompts of any length",
+  ],
   ["--prediction <kind>", "eps or v: what the UNet predicts, where the checkpoint does not say it"],
   ["--config <dir>", "configuration files for a single file of unusual size"],
   ["--vae-tiling", "encode and decode in tiles, which takes less memory"],
@@ -134,6 +151,14 @@ export interface GenerateOptions {
   readonly height: number | undefined;
   readonly numImages: number | undefined;
   readonly guidanceRescale: number | undefined;
+  readonly guidanceStart: number | undefined;
+  readonly guidanceStop: number | undefined;
+  readonly guidanceSchedule: string | readonly number[] | undefined;
+  readonly guidanceFrom: number | undefined;
+  readonly thresholding: string | undefined;
+  readonly thresholdingRatio: number | undefined;
+  readonly sampleMaxValue: number | undefined;
+  readonly mimicScale: number | undefined;
   readonly image: string | undefined;
   readonly strength: number | undefined;
   readonly mask: string | undefined;
@@ -180,6 +205,14 @@ export function generateOptions(
     height: number("--height", text("height")),
     numImages: number("--num-images", text("numImages")),
     guidanceRescale: number("--guidance-rescale", text("guidanceRescale")),
+    guidanceStart: number("--guidance-start", text("guidanceStart")),
+    guidanceStop: number("--guidance-stop", text("guidanceStop")),
+    guidanceSchedule: schedule("--guidance-schedule", text("guidanceSchedule")),
+    guidanceFrom: number("--guidance-from", text("guidanceFrom")),
+    thresholding: text("thresholding"),
+    thresholdingRatio: number("--thresholding-ratio", text("thresholdingRatio")),
+    sampleMaxValue: number("--sample-max-value", text("sampleMaxValue")),
+    mimicScale: number("--mimic-scale", text("mimicScale")),
     image: text("image"),
     strength: number("--strength", text("strength")),
     mask: text("mask"),
@@ -220,6 +253,12 @@ function onePrompt(argument: string | undefined, option: string | undefined): st
     "there is no prompt",
     'Say what to paint: wgsl-diffusion generate "a red circle"',
   );
+}
+
+/** A name, or numbers between commas (a single one too). */
+function schedule(name: string, value: string | undefined): string | number[] | undefined {
+  if (value === undefined || /^[a-z]+$/i.test(value)) return value;
+  return value.split(",").map((each) => number(name, each.trim())!);
 }
 
 const DTYPES: Readonly<Record<string, "f16" | "f32">> = {

@@ -11,6 +11,14 @@ const OPTIONS: readonly (readonly [field: string, option: string])[] = [
   ["steps", "--steps"],
   ["guidanceScale", "--guidance-scale"],
   ["guidanceRescale", "--guidance-rescale"],
+  ["guidanceStart", "--guidance-start"],
+  ["guidanceStop", "--guidance-stop"],
+  ["guidanceSchedule", "--guidance-schedule"],
+  ["guidanceFrom", "--guidance-from"],
+  ["thresholding", "--thresholding"],
+  ["thresholdingRatio", "--thresholding-ratio"],
+  ["sampleMaxValue", "--sample-max-value"],
+  ["mimicScale", "--mimic-scale"],
   ["scheduler", "--scheduler"],
   ["seed", "--seed"],
   ["rng", "--rng"],
@@ -50,6 +58,7 @@ const GIVEN: typeof OPTIONS = [
 const DEFAULTS: Readonly<Record<string, unknown>> = {
   ...{ negativePrompt: "", guidanceRescale: 0, numImages: 1, eta: 0, clipSkip: 0, rng: "torch" },
   ...{ promptSyntax: "plain", maskMode: "white" },
+  ...{ guidanceStart: 0, guidanceStop: 1, guidanceSchedule: "constant" },
 };
 
 /** The checkpoint that runs where none is named (default-model.node.ts), by its folder's name. */
@@ -85,10 +94,51 @@ function fromWebUi(texts: readonly PictureText[]): string | undefined {
     ...(width && height ? { width: Number(width), height: Number(height) } : {}),
     strength: number("Denoising strength"),
     clipSkip: clipSkip && clipSkip - 1,
+    ...guidanceOf(fields, number),
+    promptSyntax: syntaxOf(`${prompt} ${negativePrompt}`, fields),
     timestepSpacing: fields.get("Schedule type") === ALIGNED ? "ays" : undefined,
     rescaleBetasZeroSnr: fields.get("Noise Schedule") === ZERO_SNR,
   };
   return commandOf(prompt, request, fields.get("Model"));
+}
+
+/** What means more than itself to the web UI, which knows but its own syntax. */
+const MARKS = /[()[\]\\]|\b(?:AND|BREAK)\b/;
+
+function syntaxOf(prompts: string, fields: ReadonlyMap<string, string>): string | undefined {
+  const own = fields.get("Version")?.startsWith("wgsl-diffusion") ?? false;
+  const isA1111 = own ? fields.get("Prompt syntax") === "a1111" : MARKS.test(prompts);
+  return isA1111 ? "a1111" : undefined;
+}
+
+/** Ours, and what the web UI's extension "Dynamic Thresholding" says with the settings that are ours. */
+function guidanceOf(
+  fields: ReadonlyMap<string, string>,
+  number: (key: string) => number | undefined,
+): Readonly<Record<string, unknown>> {
+  const schedule = fields.get("Guidance schedule");
+  const percentile = number("Threshold percentile");
+  const mimics = fields.get("Dynamic thresholding enabled") === "True";
+  return {
+    guidanceRescale: number("CFG Rescale"),
+    guidanceStart: number("Guidance start"),
+    guidanceStop: number("Guidance stop"),
+    guidanceSchedule: /^(?:linear|cosine|[\d., ]+)$/.test(schedule ?? "") ? schedule : undefined,
+    guidanceFrom: number("Guidance from"),
+    ...(mimics && {
+      thresholding: "mimic",
+      mimicScale: number("Mimic scale"),
+      thresholdingRatio:
+        percentile === undefined || percentile === 100
+          ? undefined
+          : Number((percentile / 100).toFixed(8)),
+    }),
+    ...(fields.get("Thresholding") === "dynamic" && {
+      thresholding: "dynamic",
+      thresholdingRatio: number("Thresholding ratio"),
+      sampleMaxValue: number("Sample max value"),
+    }),
+  };
 }
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
@@ -120,7 +170,7 @@ function optionsOf(table: typeof OPTIONS, values: Readonly<Record<string, unknow
 }
 
 /** The fields that may be a list: timesteps, and what a sheet's pictures differ in. */
-const LISTS = ["timesteps", "steps", "guidanceScale", "scheduler", "seed"];
+const LISTS = ["timesteps", "guidanceSchedule", "steps", "guidanceScale", "scheduler", "seed"];
 
 /** A value as it is typed: plain, a list with commas, or settings; undefined for what is none of these. */
 function textOf(field: string, value: unknown): string | undefined {

@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from blocks import save_blocks
 from clip_skip import save_clip_skip
 from faults import save_faults
+from guided import save_guided
 from load import FIXTURES
 from noisy import save_noisy
 from pictures import save_pictures
@@ -38,6 +39,7 @@ def save_goldens(models: Path, target: Path) -> None:
         save_noisy(models / name, target / "golden" / name)
         save_sampling(models / name, target / "golden" / name)
         save_faults(models / name, target / "golden" / name)
+    save_guided(models, target / "golden" / "guided")
     save_task_blocks(models, target / "golden" / "tasks")
     save_task_pictures(models, target / "golden" / "tasks")
 

@@ -13,6 +13,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import diffusers
+import numpy as np
+import PIL.Image
 import torch
 import transformers
 from safetensors.torch import load_file
@@ -60,6 +62,9 @@ def differences(again: Path):
         elif path.suffix == ".safetensors":
             tolerance = TOLERANCE if name.parts[0] == "golden" else WEIGHT_TOLERANCE
             yield from tensor_differences(str(name), load_file(path), load_file(committed), tolerance)
+        elif path.suffix == ".png":
+            pictures = ({"picture": torch.from_numpy(np.array(PIL.Image.open(file)))} for file in (path, committed))
+            yield from tensor_differences(str(name), *pictures, 0)
         elif path.suffix == ".json" and name.parts[0] == "golden":
             if shape_of(json.loads(path.read_text())) != shape_of(json.loads(committed.read_text())):
                 yield f"{name}: differs"

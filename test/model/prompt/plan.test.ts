@@ -56,6 +56,25 @@ describe("planPrompt", () => {
     assert.match(made.warnings[0]!, /longer than 77 tokens; .*"e e/);
   });
 
+  it("tells the words from the marks round them", () => {
+    const prompt = "a (red:1.2) [cube:ball:0.5] BREAK on [x|y] AND z :2";
+    const { pieces } = plan(prompt, "[b:c:2] AND");
+    const words = new Set(pieces.join(" ").split(/\W+/).filter(Boolean));
+    assert.deepEqual([...words].sort(), [
+      "AND",
+      "a",
+      "b",
+      "ball",
+      "c",
+      "cube",
+      "on",
+      "red",
+      "x",
+      "y",
+      "z",
+    ]);
+  });
+
   it("gives the same ids in both syntaxes for a short prompt without marks", () => {
     const [a, b] = [plan("a red cat, on a table"), plan("a red cat, on a table", "")];
     const plain = plan("a red cat, on a table", "", { syntax: "plain" });

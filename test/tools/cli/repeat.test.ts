@@ -69,6 +69,48 @@ describe("the command that paints a picture again", () => {
     assert.match(texts[0]!.text, /Seed: 9,/);
   });
 
+  it("says how guidance changes, from our record and from parameters alike", () => {
+    const told = (request: object) => {
+      const resolved = validateRequest(
+        { prompt: "x", steps: 3, seed: 1, ...request },
+        { width: 64, height: 64, scheduler: "ddim" },
+      );
+      const [parameters, own] = pictureTexts(fakeResult(resolved), 0, "1");
+      const commands = [repeatCommand([own!]), repeatCommand([parameters!])];
+      assert.equal(commands[0], commands[1]);
+      const usual = / --(?:model|steps|scheduler|seed|width|height) \S+/g;
+      return commands[0]!.replaceAll(usual, "");
+    };
+    assert.equal(
+      told({ guidanceStart: 0.25, guidanceStop: 0.75, guidanceRescale: 0.5, guidanceScale: 4 }),
+      "wgsl-diffusion generate x --guidance-scale 4 --guidance-rescale 0.5 --guidance-start 0.25 --guidance-stop 0.75",
+    );
+    assert.equal(
+      told({ guidanceSchedule: [9, 5.5, 1], thresholding: "mimic", mimicScale: 5 }),
+      "wgsl-diffusion generate x --guidance-scale 7.5 --guidance-schedule 9,5.5,1 --thresholding mimic --mimic-scale 5",
+    );
+    assert.equal(
+      told({
+        ...{ guidanceSchedule: "cosine", guidanceFrom: 2, thresholding: "dynamic" },
+        ...{ thresholdingRatio: 0.9, sampleMaxValue: 1.5, promptSyntax: "a1111" },
+      }),
+      "wgsl-diffusion generate x --guidance-scale 7.5 --guidance-schedule cosine --guidance-from 2 " +
+        "--thresholding dynamic --thresholding-ratio 0.9 --sample-max-value 1.5 --prompt-syntax a1111",
+    );
+    assert.equal(told({ prompt: "(x)" }), "wgsl-diffusion generate '(x)' --guidance-scale 7.5");
+  });
+
+  it("reads the web UI's prompts in its syntax, and its extension's thresholding", () => {
+    const text =
+      "[a cat:a dog:0.5]\nSteps: 30, CFG scale: 15, Seed: 5, Dynamic thresholding enabled: True, " +
+      "Mimic scale: 7, Threshold percentile: 99.9, Version: v1.10.1";
+    assert.equal(
+      repeatCommand([{ keyword: "parameters", text }]),
+      "wgsl-diffusion generate '[a cat:a dog:0.5]' --steps 30 --guidance-scale 15 --thresholding mimic " +
+        "--thresholding-ratio 0.999 --mimic-scale 7 --seed 5 --prompt-syntax a1111",
+    );
+  });
+
   it("is told from the web UI's parameters where there is no record of ours", () => {
     const text =
       "a cat\nNegative prompt: dogs\nSteps: 30, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 5, " +

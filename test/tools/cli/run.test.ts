@@ -93,6 +93,42 @@ describe("the command line", () => {
     assert.ok(!readFileSync(at("b.png")).includes("in.png"));
   });
 
+  it("hands on how guidance changes", async () => {
+    const { status, err, calls } = await generate([
+      ...["--guidance-start", "0.1", "--guidance-stop", "0.9", "--guidance-schedule", "7, 5,3.5"],
+      ...["--thresholding", "dynamic", "--thresholding-ratio", "0.9", "--sample-max-value", "2"],
+    ]);
+    assert.equal(status, 0, err);
+    const { signal, onStep, output, ...request } = calls.request ?? assert.fail();
+    assert.deepEqual(request, {
+      ...{ prompt: "a cat", steps: 3, guidanceStart: 0.1, guidanceStop: 0.9 },
+      ...{ guidanceSchedule: [7, 5, 3.5], thresholding: "dynamic", thresholdingRatio: 0.9 },
+      sampleMaxValue: 2,
+    });
+    const named = await generate([
+      ...["--guidance-schedule", "cosine", "--guidance-from", "2", "--force"],
+      ...["--thresholding", "mimic", "--mimic-scale", "5"],
+    ]);
+    const { guidanceSchedule, guidanceFrom, mimicScale } = named.calls.request ?? assert.fail();
+    assert.deepEqual([guidanceSchedule, guidanceFrom, mimicScale], ["cosine", 2, 5]);
+  });
+
+  it("refuses guidance that cannot be, before anything is loaded", async () => {
+    const rows: readonly [string, RegExp][] = [
+      ["--guidance-start=0.6 --guidance-stop=0.4", /guidanceStart 0.6 is after guidanceStop 0.4/],
+      ["--guidance-schedule=7,5", /a scale for each of the 3 steps that run \(got 2\)/],
+      ["--guidance-schedule=7,x,5", /--guidance-schedule must be a number \(got "x"\)/],
+      ["--guidance-schedule=square", /guidanceSchedule must be one of constant, linear, cosine/],
+      ["--mimic-scale=3", /mimicScale is an option of thresholding mimic/],
+    ];
+    for (const [options, message] of rows) {
+      const { status, err, calls } = await generate(options.split(" "));
+      assert.equal(status, 2, options);
+      assert.match(err, message);
+      assert.equal(calls.directory, undefined);
+    }
+  });
+
   it("knows the names of stable-diffusion.cpp and diffusers", async () => {
     const short = await cli([
       ...[
