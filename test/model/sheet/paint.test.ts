@@ -22,9 +22,9 @@ describe("a sheet by the real pipeline", () => {
   afterEach(() => settled(device));
 
   it("has in each cell the pixels that the cell's request gives alone", async () => {
-    const lists = { guidanceScale: [1, 3, 7.5], scheduler: ["euler", "pndm"] };
+    const lists = { guidanceScale: [1, 3], scheduler: ["euler", "pndm"] };
     const sheet = await paintSheet(sd, { ...REQUEST, ...lists });
-    assert.deepEqual([sheet.rows, sheet.columns, sheet.cells.length], [2, 3, 6]);
+    assert.deepEqual([sheet.rows, sheet.columns, sheet.cells.length], [2, 2, 4]);
     for (const { request, x, y, image, row, column } of sheet.cells) {
       const { scheduler, guidanceScale } = request;
       assert.equal(guidanceScale, lists.guidanceScale[column]);
