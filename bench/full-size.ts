@@ -5,11 +5,9 @@
 import { join } from "node:path";
 import { type Device, openDevice, WeightCache } from "../engine/index.ts";
 import { type ModelFolder, openFolder } from "../model/folder.node.ts";
-import { timed } from "./clock.ts";
-import { maxError, rmsError } from "./compare.ts";
-import { type Golden, readGolden } from "./golden.ts";
-import { watchMemory } from "./host-memory.ts";
-import { saveResult } from "./results.ts";
+import { maxError, rmsError } from "../tools/verify/compare.ts";
+import { type Golden, readGolden } from "../tools/verify/golden.ts";
+import { watchMemory } from "../tools/verify/host-memory.ts";
 import {
   type CompiledStage,
   compileStage,
@@ -18,7 +16,9 @@ import {
   type Stage,
   type StageInputs,
   type StageOptions,
-} from "./stages.ts";
+} from "../tools/verify/networks.ts";
+import { timed } from "./clock.ts";
+import { saveResult } from "./results.ts";
 
 export interface FullSizeOptions {
   readonly stages: readonly Stage[];

@@ -15,6 +15,8 @@ export interface RunOptions {
   readonly atLeast: number;
   /** After this much time no new run begins. */
   readonly budgetMs: number;
+  /** A contestant that does not answer for this long is taken to hang (default: five minutes). */
+  readonly patienceMs?: number;
 }
 
 export const THOROUGH: RunOptions = { runs: 30, atLeast: 5, budgetMs: 30_000 };

@@ -1,31 +1,17 @@
 /** `npm run bench -- WHAT`: the measurements of this folder. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Device, openDevice } from "../engine/index.ts";
-import { benchFullSize } from "./full-size.ts";
-import { QUICK, THOROUGH } from "./harness.ts";
-import { benchImage } from "./image.ts";
-import { benchKernels } from "./kernels.ts";
-import { imageTable, networkTable, peerTable, suiteTable } from "./more-tables.ts";
-import { benchNetwork } from "./networks.ts";
-import { QUICK_CASES, SD2_CASES } from "./ops/cases.ts";
-import { contest } from "./peers/contest.ts";
-import { CONTESTANTS } from "./peers/contestants.ts";
-import { installPeers } from "./peers/install.ts";
-import { writeRoofline } from "./plot.ts";
-import { type Result, resultOf, saveResult } from "./results.ts";
-import { STAGES, type Stage } from "./stages.ts";
-import { benchSuite } from "./suite.ts";
+import { STAGES } from "../tools/verify/networks.ts";
+import { type Bench, COMMANDS, type Command, DTYPES } from "./commands.ts";
 import { writeTables } from "./tables.ts";
+import { FORMS } from "./tasks.ts";
 
-const USAGE = `usage: npm run bench -- kernels|unet|vae|image|peers|all [--quick] [--model DIR] [--dtype f32|f16]... [--side N] [--steps N]
+const USAGE = `usage: npm run bench -- kernels|unet|vae|image|growth|cold|peers|unet-peers|all [--quick] [--minutes N]
+                    [--model DIR] [--dtype f32|f16]... [--side N] [--steps N]
        npm run bench -- full DIR [--stage text|unet|vae]... [--dtype f32|f16]... [--side 8|16]
+       npm run bench -- tune [--model DIR] [--dtype f32|f16]... [--side N] [--minutes N] [--as-gpu] [--quick]
+       npm run bench -- task ${FORMS.join("|")} [--python PATH] [--dtype f32|f16]... [--work DIR] [--single-file SCRIPT]
        npm run bench -- products [--dtype f32|f16]...
        npm run bench -- tables`;
-
-const DTYPES = ["f16", "f32"] as const;
-type BenchDType = (typeof DTYPES)[number];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -35,103 +21,37 @@ const { values, positionals } = parseArgs({
     side: { type: "string" },
     steps: { type: "string" },
     model: { type: "string" },
+    minutes: { type: "string" },
+    python: { type: "string" },
+    work: { type: "string" },
+    "single-file": { type: "string" },
     quick: { type: "boolean", default: false },
+    "as-gpu": { type: "boolean", default: false },
   },
 });
-const { quick } = values;
-const stages = chosen<Stage>("--stage", values.stage, STAGES);
-const dtypes = chosen<BenchDType>("--dtype", values.dtype, DTYPES);
-const side = values.side === undefined ? undefined : Number(values.side);
 const [what = "", directory] = positionals;
-
-const COMMANDS: Readonly<Record<string, () => Promise<void>>> = {
-  kernels,
-  unet: () => network("unet"),
-  vae: () => network("vae"),
-  image,
-  peers,
-  async all() {
-    for (const name of ["kernels", "unet", "vae", "image", "peers"]) await COMMANDS[name]!();
-  },
-  async products() {
-    const device = await openDevice();
-    const rows = await benchKernels(device, dtypes);
-    saveResult("products", device, rows);
-    console.table(rows);
-  },
-  async full() {
-    if (directory === undefined) stop(USAGE);
-    await benchFullSize(directory, { stages, dtypes, side: side ?? 8 });
-  },
-  tables: async () => undefined,
+const command: Command | undefined = COMMANDS[what];
+if (!command || (what === "full" && directory === undefined)) stop(USAGE);
+const bench: Bench = {
+  ...{ directory, model: values.model, quick: values.quick, asGpu: values["as-gpu"] },
+  stages: chosen("--stage", values.stage, STAGES),
+  dtypes: chosen("--dtype", values.dtype, DTYPES),
+  side: number("--side", values.side),
+  steps: number("--steps", values.steps),
+  minutes: number("--minutes", values.minutes),
+  python: values.python,
+  work: values.work,
+  singleFile: values["single-file"],
 };
-
-const command = COMMANDS[what];
-if (!command) stop(USAGE);
-await command();
-if (!quick) writeTables();
+await command(bench);
+if (!bench.quick) writeTables();
 // Dawn keeps the process alive.
-process.exit(0);
+process.exit();
 
-async function kernels(): Promise<void> {
-  const device = await openDevice();
-  const suite = await benchSuite(device, dtypes, quick, ({ name, dtype }) =>
-    console.error(`${name}, ${dtype}`),
-  );
-  keep("kernels", device, suite, suiteTable);
-  if (!quick) writeRoofline(suite);
-  device.destroy();
-}
-
-async function network(name: "unet" | "vae"): Promise<void> {
-  for (const dtype of dtypes) {
-    const device = await openDevice();
-    const row = await benchNetwork(device, model(), name, { dtype, quick, side });
-    keep(`${name}-${dtype}`, device, row, networkTable);
-    device.destroy();
-  }
-}
-
-async function image(): Promise<void> {
-  const device = await openDevice();
-  for (const dtype of dtypes) {
-    const steps = Number(values.steps ?? (quick ? 2 : 25));
-    const row = await benchImage({ directory: model(), dtype, steps, side });
-    keep(`image-${dtype}`, device, row, imageTable);
-  }
-  device.destroy();
-}
-
-async function peers(): Promise<void> {
-  installPeers();
-  const [cases, options] = quick ? [QUICK_CASES, QUICK] : [SD2_CASES, THOROUGH];
-  const rows = await contest(CONTESTANTS, cases, options, ({ name, peer, failure }) =>
-    console.error(`${name}: ${peer}${failure === null ? "" : `: ${failure}`}`),
-  );
-  const device = await openDevice();
-  keep("peers", device, rows, peerTable);
-  device.destroy();
-}
-
-/** A quick run is shown, and no result. */
-function keep<T>(
-  name: string,
-  device: Device,
-  measured: T,
-  show: (results: Result<T>[]) => string,
-): void {
-  console.log(show([resultOf(name, device, measured)]));
-  if (!quick) saveResult(name, device, measured);
-}
-
-/** The checkpoint that was named, else the one that ships, else the tests' own. */
-function model(): string {
-  const root = join(import.meta.dirname, "..");
-  const shipped = join(root, "model/shapes");
-  if (values.model !== undefined) return values.model;
-  return existsSync(join(shipped, "model_index.json"))
-    ? shipped
-    : join(root, "test/fixtures/tiny-v");
+function number(option: string, given: string | undefined): number | undefined {
+  const value = given === undefined ? undefined : Number(given);
+  if (value !== undefined && !(value > 0)) stop(`${option} ${given}: a number above 0\n${USAGE}`);
+  return value;
 }
 
 function chosen<T extends string>(

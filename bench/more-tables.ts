@@ -1,11 +1,13 @@
 /** The tables of single operations, networks, pictures and other engines. */
+
+import { table } from "../tools/verify/report.ts";
 import type { ImageRow } from "./image.ts";
 import type { NetworkRow } from "./networks.ts";
 import type { PeerRow } from "./peers/contest.ts";
 import { loadResults, type Result } from "./results.ts";
 import type { Stamp } from "./stats.ts";
 import type { Suite } from "./suite.ts";
-import { digits, origin, table } from "./table.ts";
+import { digits, origin } from "./table.ts";
 
 const TIMES = ["median, ms", "p10–p90", "CPU, ms"];
 const NOT_YET = "Not measured on a quiet machine yet: `npm run bench -- all`.";
@@ -68,13 +70,14 @@ export function peerTable(results: Result<PeerRow[]>[] = loadResults("peers")): 
   return `${origin(results)}\n\n${table(head, rows, 2)}`;
 }
 
-function verdict({ failure, right, error }: PeerRow): string {
+/** What became of a contestant, in a word. */
+export function verdict({ failure, right, error }: PeerRow): string {
   if (failure !== null) return `fails: ${failure.replaceAll("|", "\\|")}`;
   const size = error === null ? "no number" : error.toExponential(1);
   return right ? size : `**wrong**: ${size}`;
 }
 
-function times({ ms, cpuMs }: Stamp): string[] {
+export function times({ ms, cpuMs }: Stamp): string[] {
   if (!ms) return ["–", "–", "–"];
   return [digits(ms.median), `${digits(ms.p10)}–${digits(ms.p90)}`, digits(cpuMs?.median)];
 }

@@ -3,9 +3,9 @@ import type { Device, DType, Plan, Timing } from "../engine/index.ts";
 import { WeightCache } from "../engine/index.ts";
 import { numel } from "../engine/shape.ts";
 import { openFolder } from "../model/folder.node.ts";
-import type { Golden } from "./golden.ts";
-import { type Measurement, measure, QUICK, THOROUGH } from "./harness.ts";
-import { compileStage, destroyStage, type StageOptions } from "./stages.ts";
+import type { Golden } from "../tools/verify/golden.ts";
+import { compileStage, destroyStage, type StageOptions } from "../tools/verify/networks.ts";
+import { type Measurement, measure, type RunOptions } from "./harness.ts";
 
 export interface KernelShare {
   readonly kernel: string;
@@ -29,6 +29,7 @@ export interface NetworkRow extends Measurement {
 export interface NetworkOptions {
   readonly dtype: DType;
   readonly quick: boolean;
+  readonly runs: RunOptions;
   /** Latent pixels a side; default: the checkpoint's own. */
   readonly side?: number | undefined;
 }
@@ -56,7 +57,7 @@ export async function benchNetwork(
     const plan = compiled.plans.at(-1)!;
     // Keys, values and time embeddings: once a picture.
     for (const before of compiled.plans) before.run();
-    const measured = await measure([plan], options.quick ? QUICK : THOROUGH);
+    const measured = await measure([plan], options.runs);
     return { network, dtype, batch, side, ...measured, kernels: await shares(device, plan) };
   } finally {
     await destroyStage(compiled);
@@ -81,6 +82,6 @@ async function shares(device: Device, plan: Plan): Promise<KernelShare[]> {
 }
 
 /** Numbers of both signs about 1. */
-function wave(shape: readonly number[]): Golden {
+export function wave(shape: readonly number[]): Golden {
   return { shape, data: Float32Array.from({ length: numel(shape) }, (_, i) => Math.sin(i * 1.7)) };
 }

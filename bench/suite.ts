@@ -1,6 +1,7 @@
 /** `npm run bench -- kernels`: single operations at the model's sizes, held against the device's roofline. */
 import { compile, type Device, type DType } from "../engine/index.ts";
-import { type Measurement, measure, QUICK, THOROUGH } from "./harness.ts";
+import type { Budget } from "./budget.ts";
+import { type Measurement, measure, QUICK, type RunOptions } from "./harness.ts";
 import { type OpCase, QUICK_CASES, SD2_CASES } from "./ops/cases.ts";
 import { caseGraph } from "./ops/graph.ts";
 import { operands, WEIGHTS } from "./ops/operands.ts";
@@ -26,15 +27,21 @@ export interface Suite {
 export async function benchSuite(
   device: Device,
   dtypes: readonly ("f32" | "f16")[],
-  quick: boolean,
+  { quick, budget }: { readonly quick: boolean; readonly budget: Budget },
   tell: (row: SuiteRow) => void,
 ): Promise<Suite> {
-  const options = quick ? QUICK : THOROUGH;
-  const peaks = await measurePeaks(device, options);
+  const cases = quick ? QUICK_CASES : SD2_CASES;
+  // Nine peaks in the time of a case.
+  const share = budget.next(cases.length * dtypes.length + 1);
+  const peaks = await measurePeaks(
+    device,
+    quick ? QUICK : { ...share, budgetMs: share.budgetMs / 9 },
+  );
   const rows: SuiteRow[] = [];
-  for (const c of quick ? QUICK_CASES : SD2_CASES) {
+  for (const c of cases) {
     for (const dtype of dtypes) {
-      const row = await benchCase(device, c, dtype, peaks, quick);
+      const options = budget.next(cases.length * dtypes.length - rows.length);
+      const row = await benchCase(device, c, dtype, peaks, options);
       rows.push(row);
       tell(row);
     }
@@ -47,7 +54,7 @@ async function benchCase(
   c: OpCase,
   dtype: "f32" | "f16",
   peaks: Peaks,
-  quick: boolean,
+  options: RunOptions,
 ): Promise<SuiteRow> {
   const given = operands(c);
   const plan = await compile(device, { y: caseGraph(c, given, dtype) });
@@ -55,7 +62,7 @@ async function benchCase(
     for (const [name, { data }] of Object.entries(given)) {
       if (!WEIGHTS.includes(name)) plan.write(name, data);
     }
-    const measured = await measure([plan], quick ? QUICK : THOROUGH);
+    const measured = await measure([plan], options);
     const error = sampledError(c, given, await plan.read("y"));
     if (!(error <= TOLERANCE[dtype])) throw new Error(`${c.name}, ${dtype}: off by ${error}`);
     const { ms, cpuMs, cores } = measured;

@@ -1,4 +1,4 @@
-/** Tables in Markdown, and the line above them that says where the numbers come from. */
+/** What the tables share: the line above them that says where the numbers come from. */
 import type { Result } from "./results.ts";
 
 export function origin(results: readonly Result[]): string {
@@ -7,16 +7,6 @@ export function origin(results: readonly Result[]): string {
     return `${adapter}, ${cpu}, ${packages.join(", ")}`;
   });
   return [...new Set(from)].join("; ");
-}
-
-/** The first `names` columns hold words, the others numbers. */
-export function table(
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-  names: number,
-): string {
-  const rule = head.map((_, i) => (i < names ? "---" : "--:"));
-  return [head, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
 /** Three digits that count. */

@@ -1,10 +1,13 @@
 /** The tables of bench/README.md, made from the results that are there. */
 import { readFileSync, writeFileSync } from "node:fs";
+import { table } from "../tools/verify/report.ts";
 import type { FullSizeRow } from "./full-size.ts";
 import type { KernelRow } from "./kernels.ts";
+import { coldTable, growthTable, unetPeerTable } from "./latest-tables.ts";
 import { imageTable, networkTable, peerTable, suiteTable } from "./more-tables.ts";
 import { loadResults, type Result } from "./results.ts";
-import { origin, table } from "./table.ts";
+import { origin } from "./table.ts";
+import type { TaskResult } from "./tasks.ts";
 
 const README = new URL("./README.md", import.meta.url);
 
@@ -12,10 +15,14 @@ const README = new URL("./README.md", import.meta.url);
 export function writeTables(): void {
   const tables = {
     "full-size": fullSizeTables(),
+    tasks: taskTable(),
     products: productTable(),
     kernels: suiteTable(),
     networks: networkTable(),
     image: imageTable(),
+    cold: coldTable(),
+    growth: growthTable(),
+    "whole-unets": unetPeerTable(),
     peers: peerTable(),
   };
   let page = readFileSync(README, "utf8");
@@ -84,6 +91,48 @@ function stageName({ stage, side }: FullSizeRow): string {
     ? `UNet, batch 2, latents ${side}x${side}`
     : `VAE decoder, latents ${side}x${side}`;
 }
+
+/** One line for each form and dtype: the UNet by itself, and the whole way. */
+function taskTable(): string {
+  const results: Result<TaskResult>[] = loadResults("task-");
+  if (results.length === 0) return "Not measured yet.";
+  const rows = results.map(({ values: v, load }) => {
+    const row = (name: RegExp) => v.rows.find((each) => name.test(each.name));
+    const cost = (name: string) => v.costs.find((each) => each.name === name);
+    const error = (name: RegExp) => row(name)?.maxError.toExponential(1) ?? "–";
+    const [unet, picture] = [cost("UNet"), cost("whole picture")];
+    return [
+      `${v.form}, ${v.layout}`,
+      v.dtype,
+      error(/^UNet/),
+      error(/^DPT|^noise level/),
+      error(/final latents/),
+      row(/^whole picture$/)?.psnr?.toFixed(1) ?? "equal",
+      seconds(unet?.runMs ?? 0),
+      seconds(picture?.runMs ?? 0),
+      seconds(picture?.totalMs ?? 0),
+      megabytes(Math.max(...v.costs.map(({ hostPeakBytes }) => hostPeakBytes))),
+      megabytes(picture?.gpuBytes ?? 0),
+      String(unet?.dispatches ?? 0),
+      String(load),
+    ];
+  });
+  return [origin(results), table(["form", "dtype", ...TASK_HEAD], rows, 2)].join("\n\n");
+}
+
+const TASK_HEAD = [
+  "UNet, max",
+  "depth or level, max",
+  "latents, max",
+  "picture, dB",
+  "UNet, s",
+  "picture, s",
+  "with loading, s",
+  "host peak, MB",
+  "GPU, MB",
+  "dispatches of a step",
+  "load average",
+];
 
 function productTable(): string {
   const results = loadResults<KernelRow[]>("products");

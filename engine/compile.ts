@@ -8,6 +8,7 @@ import { borrow, type Placement, place, storageBytes } from "./memory.ts";
 import { Plan } from "./plan.ts";
 import { type LowerOptions, lower, type Program } from "./program.ts";
 import { compilePipelines, makeSteps } from "./steps.ts";
+import type { Choices } from "./tuning/choices.ts";
 import { verify } from "./verify.ts";
 import { WeightCache } from "./weights.ts";
 
@@ -24,6 +25,8 @@ export interface CompileOptions extends LowerOptions {
   readonly scratch?: readonly GPUBuffer[];
   /** Input -> output whose value it takes over after each run: state that goes on from run to run. */
   readonly carry?: Readonly<Record<string, string>>;
+  /** Variants of kernels in place of the device's own: for measuring them. */
+  readonly tuning?: Choices;
   /** Stops loading between two weights, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** Told as pipelines get ready. */
@@ -36,7 +39,8 @@ export async function compile(
   outputs: Outputs,
   options: CompileOptions = {},
 ): Promise<Plan> {
-  const program = lower(outputs, device.target, options);
+  const { tuning = device.target.tuning } = options;
+  const program = lower(outputs, { ...device.target, tuning }, options);
   const placement = place(program);
   verify(program, placement);
   checkLimits(program, device);

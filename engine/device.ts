@@ -1,9 +1,13 @@
 /** A GPU device with what the engine keeps for it: its abilities, its pipelines, its faults. */
-import { isSoftware, loadGPU, readShader } from "#platform";
+import { isSoftware, loadGPU, readShader, tuningStore } from "#platform";
 import { assemble, type OperandTypes } from "../shaders/assemble.ts";
+import { shapeOf } from "../shaders/gpus.ts";
 import type { AnyKernel } from "../shaders/kernel.ts";
 import { DiffusionError } from "./errors.ts";
 import type { Target } from "./lower/lowering.ts";
+import { Tuning } from "./tuning/choices.ts";
+import { useRecord } from "./tuning/open.ts";
+import { deviceIdentity, type TuningStore } from "./tuning/record.ts";
 
 export interface DeviceOptions {
   /** This kind of adapter or nothing (Node only). */
@@ -22,6 +26,11 @@ export interface DeviceOptions {
   readonly software?: boolean;
   /** Most bytes of GPU memory to allocate; beyond it GPU_OOM. Default: no bound. */
   readonly memoryBudget?: number;
+  /**
+   * Where the variants of kernels that were measured on this device are recorded; `false`: nowhere, estimates decide.
+   * Default: the user's cache (`WGSL_DIFFUSION_TUNING=off`: nowhere); a software adapter has no variants, and no record.
+   */
+  readonly tuning?: TuningStore | false;
 }
 
 /** Optional features that kernels or the profiler use where they are there. */
@@ -40,7 +49,9 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   }
   const descriptor = options.minimal ? {} : everything(adapter);
   try {
-    return new Device(adapter.info, await adapter.requestDevice(descriptor), options);
+    const device = new Device(adapter.info, await adapter.requestDevice(descriptor), options);
+    await device.readTuning();
+    return device;
   } catch (cause) {
     throw new DiffusionError(
       "LIMIT",
@@ -66,6 +77,12 @@ export class Device {
   readonly gpu: GPUDevice;
   readonly info: GPUAdapterInfo;
   readonly target: Target;
+  /** Whom a record of tuning is for. */
+  readonly identity: string;
+  readonly tuning = new Tuning();
+  readonly tuningStore: TuningStore | undefined;
+  /** What the user might want to know: a record that was left aside. */
+  readonly warnings: string[] = [];
   #fault: DiffusionError | undefined;
   #lost: DiffusionError | undefined;
   #allocated = 0;
@@ -84,7 +101,13 @@ export class Device {
       features: new Set(gpu.features),
       software: options.software ?? isSoftware(info),
       bake: options.bake ?? !isSoftware(info),
+      gpu: shapeOf(info.vendor),
+      tuning: this.tuning,
     };
+    const asGpu = isSoftware(info) && !this.target.software;
+    this.identity = deviceIdentity(info, asGpu ? "as a GPU" : "");
+    const { tuning = isSoftware(info) ? false : tuningStore() } = options;
+    this.tuningStore = tuning || undefined;
     gpu.addEventListener("uncapturederror", ({ error }) => {
       const code = error instanceof GPUOutOfMemoryError ? "GPU_OOM" : "GPU_VALIDATION";
       this.#fault ??= new DiffusionError(code, error.message);
@@ -93,6 +116,13 @@ export class Device {
       const code = reason === "destroyed" ? "DISPOSED" : "DEVICE_LOST";
       this.#lost = new DiffusionError(code, `The GPU device is gone (${reason}): ${message}`);
     });
+  }
+
+  /** Takes over the record of this device, if there is one; before anything is compiled. */
+  async readTuning(): Promise<void> {
+    if (!this.tuningStore) return;
+    const wrong = await useRecord(this.tuning, this.identity, this.tuningStore);
+    if (wrong !== undefined) this.warnings.push(wrong);
   }
 
   /** Bytes in buffers that are alive. */

@@ -59,6 +59,29 @@ const normActivation: FusionRule = {
   },
 };
 
+/**
+ * linear(layer_norm(x)): the weights take in the norm's, and what is left are two numbers a row, which the product
+ * that made x can tell as it stores it.
+ */
+const rowNorm: FusionRule = {
+  name: "row-norm",
+  apply(t, uses) {
+    const { x: norm, ...inputs } = t.inputs;
+    if (t.op !== "linear" || norm?.op !== "layer_norm" || uses(norm) !== 1) return undefined;
+    const { x, weight: gamma, bias: beta } = norm.inputs;
+    const weights = [inputs.weight, inputs.bias, gamma, beta];
+    if (!weights.every((weight) => !weight || isConstant(weight))) return undefined;
+    const all = { ...inputs, x: x!, ...(gamma && { gamma }), ...(beta && { beta }) };
+    return { ...withInputs(t, all, { ...t.attrs, normEps: norm.attrs.eps }), id: t.id };
+  },
+};
+
+/** Whether t depends on parameters alone: what is made of it is made once. */
+function isConstant(t: Tensor): boolean {
+  const inputs = Object.values(t.inputs);
+  return t.op === "parameter" || (inputs.length > 0 && inputs.every(isConstant));
+}
+
 /** conv2d(x) + time[B, 1, 1, C]: one more bias, per picture. */
 const rowBias: FusionRule = {
   name: "row-bias",
@@ -152,6 +175,7 @@ export const FUSIONS: readonly FusionRule[] = [
   scale,
   activation,
   normActivation,
+  rowNorm,
   rowBias,
   residual,
   geglu,

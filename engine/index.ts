@@ -17,4 +17,6 @@ export {
   tensor,
   withScope,
 } from "./tensor.ts";
+export type { TuningStore } from "./tuning/record.ts";
+export { type Measured, type Tuned, type TuneOptions, tune } from "./tuning/tune.ts";
 export { WeightCache } from "./weights.ts";

@@ -11,7 +11,7 @@ import { DiffusionError } from "./errors.ts";
 import { fuse } from "./fuse.ts";
 import { mapValues, type Outputs, reachable, standIn, withInputs } from "./graph.ts";
 import { LOWERINGS } from "./lower/index.ts";
-import type { Dispatch, Emitter, Storage, Target, View } from "./lower/lowering.ts";
+import type { Dispatch, Emitter, RowMoments, Storage, Target, View } from "./lower/lowering.ts";
 import {
   channels,
   denseStrides,
@@ -61,31 +61,46 @@ export function lowerWeight(weight: Tensor, target: Target): Program {
 /** Applies rewrites until none does; new tensors are rewritten in their turn. */
 function rewrite(outputs: Outputs, target: Target): Outputs {
   const done = new Map<Tensor, Tensor>();
-  const visit = (t: Tensor): Tensor => {
-    const known = done.get(t);
-    if (known) return known;
-    const inputs = mapValues(t.inputs, visit);
+  const others = new Map<Tensor, Tensor | undefined>();
+  /** What t becomes, or what has to be rewritten before that is known. */
+  const visit = (t: Tensor): Tensor | readonly Tensor[] => {
+    const waiting = Object.values(t.inputs).filter((input) => !done.has(input));
+    if (waiting.length > 0) return waiting;
+    const inputs = mapValues(t.inputs, (input) => done.get(input)!);
     const changed = Object.keys(inputs).some((name) => inputs[name] !== t.inputs[name]);
     const rebuilt = changed ? withInputs(t, inputs) : t;
-    const other = LOWERINGS[t.op]?.rewrite?.(rebuilt, target);
-    const result = other ? standIn(visit(other), t) : rebuilt;
-    done.set(t, result);
-    done.set(result, result);
-    return result;
+    if (!others.has(t)) others.set(t, LOWERINGS[t.op]?.rewrite?.(rebuilt, target));
+    const other = others.get(t);
+    if (!other) return rebuilt;
+    return done.has(other) ? standIn(done.get(other)!, t) : [other];
   };
-  for (const t of reachable(outputs)) visit(t);
-  return mapValues(outputs, visit);
+  // A stack of our own: attention over many pixels becomes chains of thousands of tensors.
+  const stack = reachable(outputs).reverse();
+  for (let t = stack.pop(); t; t = stack.pop()) {
+    if (done.has(t)) continue;
+    const result = visit(t);
+    if (Array.isArray(result)) {
+      stack.push(t, ...result);
+    } else {
+      done.set(t, result as Tensor);
+      done.set(result as Tensor, result as Tensor);
+    }
+  }
+  return mapValues(outputs, (t) => done.get(t)!);
 }
 
-/** The tensors that depend on parameters alone. */
+/** The tensors that depend on parameters alone. Rewriting may have put a tensor's turn before that of its inputs. */
 function constants(outputs: Outputs): Set<Tensor> {
-  const found = new Set<Tensor>();
-  for (const t of reachable(outputs)) {
-    const inputs = Object.values(t.inputs);
-    const constant = inputs.length > 0 && inputs.every((input) => found.has(input));
-    if (t.op === "parameter" || constant) found.add(t);
-  }
-  return found;
+  const known = new Map<Tensor, boolean>();
+  const visit = (t: Tensor): boolean => {
+    const seen = known.get(t);
+    if (seen !== undefined) return seen;
+    const inputs = Object.values(t.inputs).map(visit);
+    const constant = t.op === "parameter" || (inputs.length > 0 && inputs.every(Boolean));
+    known.set(t, constant);
+    return constant;
+  };
+  return new Set(reachable(outputs).filter(visit));
 }
 
 /** A parameter whose rows need no padding serves as it lies in the file, in the file's type. */
@@ -105,6 +120,8 @@ class Builder implements Emitter {
   readonly #dispatches: Dispatch[] = [];
   readonly #storages: Storage[] = [];
   readonly #places = new Map<Tensor, Storage>();
+  readonly #normalizedLater = new Set<Tensor>();
+  readonly #moments = new Map<Tensor, RowMoments>();
 
   constructor(target: Target, constants: ReadonlySet<Tensor>) {
     this.target = target;
@@ -114,7 +131,11 @@ class Builder implements Emitter {
   build(outputs: Outputs): Program {
     const order = reachable(outputs);
     for (const t of order) {
-      const pending = !this.#constants.has(t) && !LEAVES.has(t.op) && !LOWERINGS[t.op]?.lazy;
+      if (t.attrs.normEps !== undefined) this.#normalizedLater.add(sameRows(t.inputs.x!));
+    }
+    for (const t of order) {
+      const lazy = LOWERINGS[t.op]?.lazy?.(t, this.target);
+      const pending = !this.#constants.has(t) && !LEAVES.has(t.op) && !lazy;
       if (pending && !this.#places.has(t)) this.#emit(t);
     }
     const place = (t: Tensor) => ({ storage: this.read(t), shape: t.shape, dtype: t.dtype });
@@ -165,6 +186,22 @@ class Builder implements Emitter {
 
   scratch(type: StoredType, count: number, name: string): Storage {
     return this.#storage("scratch", type, count, name);
+  }
+
+  placed(x: Tensor): boolean {
+    return this.#places.has(x);
+  }
+
+  normalizedLater(t: Tensor): boolean {
+    return this.#normalizedLater.has(t);
+  }
+
+  leave(t: Tensor, moments: RowMoments): void {
+    this.#moments.set(t, moments);
+  }
+
+  left(x: Tensor): RowMoments | undefined {
+    return this.#moments.get(sameRows(x));
   }
 
   alias(t: Tensor, storage: Storage): void {
@@ -226,4 +263,10 @@ class Builder implements Emitter {
     this.#storages.push(storage);
     return storage;
   }
+}
+
+/** What x is another view of, with the same channels. */
+function sameRows(x: Tensor): Tensor {
+  const inner = x.op === "reshape" ? x.inputs.x! : undefined;
+  return inner && channels(inner.shape) === channels(x.shape) ? sameRows(inner) : x;
 }

@@ -13,7 +13,7 @@ import { compilePipelines, makeSteps, submit } from "./steps.ts";
 import type { ParameterSource, Tensor } from "./tensor.ts";
 import { verify } from "./verify.ts";
 
-/** Largest piece that is read and uploaded at a time. */
+/** Largest piece that is read and uploaded at a time, and most bytes under way to the GPU. */
 const PIECE = 32 * 1024 * 1024;
 
 export class WeightCache {
@@ -22,6 +22,8 @@ export class WeightCache {
   readonly #sources = new Map<ParameterSource, number>();
   /** One expression at a time: two would double the staging memory. */
   #turn: Promise<unknown> = Promise.resolve();
+  /** Bytes that were handed to the queue since it was last known to be empty. */
+  #inFlight = 0;
 
   constructor(device: Device) {
     this.#device = device;
@@ -60,14 +62,42 @@ export class WeightCache {
       for (const storage of parameters) {
         const buffer = this.#device.createBuffer(storage.name, storageBytes(storage));
         staged.set(storage.id, buffer);
-        await upload(this.#device, buffer, storage.tensor!);
+        await this.#upload(buffer, storage.tensor!);
       }
       const result = await runOnce(this.#device, program, staged, program.outputs.weight!.storage);
       for (const [id, buffer] of staged) if (buffer === result) staged.delete(id);
       return result;
     } finally {
+      // WebGPU keeps what was submitted alive until it is done.
       for (const buffer of staged.values()) this.#device.destroyBuffer(buffer);
     }
+  }
+
+  async #upload(buffer: GPUBuffer, parameter: Tensor): Promise<void> {
+    const { gpu } = this.#device;
+    const { source, from = 0 } = parameter.attrs as { source: ParameterSource; from?: number };
+    const start = from * numel(parameter.shape.slice(1)) * BYTES[source.type];
+    const total = numel(parameter.shape) * BYTES[source.type];
+    for (let offset = 0; offset < total; offset += PIECE) {
+      const bytes = await source.read(start + offset, Math.min(PIECE, total - offset));
+      this.#device.check();
+      await this.#makeRoom(bytes.byteLength);
+      gpu.queue.writeBuffer(buffer, offset, fourAligned(bytes));
+    }
+    this.#device.check();
+  }
+
+  /**
+   * writeBuffer copies into memory of its own, and those copies pile up until the queue is empty. Waiting for each
+   * weight would cost more than most of them: a checkpoint has hundreds of a few kilobytes.
+   */
+  async #makeRoom(bytes: number): Promise<void> {
+    if (this.#inFlight + bytes > PIECE) {
+      await this.#device.gpu.queue.onSubmittedWorkDone();
+      this.#device.check();
+      this.#inFlight = 0;
+    }
+    this.#inFlight += bytes;
   }
 
   /** Frees every weight. */
@@ -77,20 +107,6 @@ export class WeightCache {
     }
     this.#buffers.clear();
   }
-}
-
-async function upload(device: Device, buffer: GPUBuffer, parameter: Tensor): Promise<void> {
-  const { source, from = 0 } = parameter.attrs as { source: ParameterSource; from?: number };
-  const start = from * numel(parameter.shape.slice(1)) * BYTES[source.type];
-  const total = numel(parameter.shape) * BYTES[source.type];
-  for (let offset = 0; offset < total; offset += PIECE) {
-    const bytes = await source.read(start + offset, Math.min(PIECE, total - offset));
-    device.check();
-    device.gpu.queue.writeBuffer(buffer, offset, fourAligned(bytes));
-    // writeBuffer copies into memory of its own; without this wait those copies pile up.
-    await device.gpu.queue.onSubmittedWorkDone();
-  }
-  device.check();
 }
 
 /** writeBuffer wants a multiple of four bytes; an odd number of halves gets two more. */
@@ -123,7 +139,6 @@ async function runOnce(
       device,
       makeSteps(device, program, pipelines, buffers, (buffer) => made.push(buffer)),
     );
-    await device.gpu.queue.onSubmittedWorkDone();
     device.check();
     kept = buffers.get(result.id)!;
     return kept;

@@ -1,7 +1,16 @@
 /** Stable Diffusion: a checkpoint on a device, and the way from a prompt to a picture. */
 import { openModel } from "#open";
 import { DiffusionError, type ErrorCode } from "../engine/errors.ts";
-import { type Device, type DType, openDevice, type Plan, WeightCache } from "../engine/index.ts";
+import {
+  type Device,
+  type DType,
+  openDevice,
+  type Plan,
+  type Tuned,
+  type TuneOptions,
+  tune,
+  WeightCache,
+} from "../engine/index.ts";
 import {
   createGenerator,
   type Generator,
@@ -14,14 +23,14 @@ import { checkSkip } from "./clip.ts";
 import { coefficientTable, initialState, type LatentShape, noiseSource } from "./denoise.ts";
 import type { DepthMap } from "./image/depth.ts";
 import { unknownWordsWarning } from "./known-words.ts";
-import { runSteps } from "./loop.ts";
+import { type LoopOptions, runSteps, runTiledSteps } from "./loop.ts";
 import type { ChunkSizes, Plans, RunSizes, Setting } from "./painter.ts";
 import type { Picture } from "./picture.ts";
 import { PlanCache } from "./plan-cache.ts";
 import { doubtOfPrediction } from "./probe.ts";
 import { chunkSizes, conditionWeights, rowsAt } from "./prompt/halves.ts";
 import { type PromptPlan, planPrompt } from "./prompt/plan.ts";
-import { readLatents, readPicture } from "./read-back.ts";
+import { readLatents, readPicture, readTiledPicture } from "./read-back.ts";
 import {
   type CheckedRequest,
   type GenerateRequest,
@@ -40,6 +49,7 @@ import { noising } from "./tasks/noise-level.ts";
 import { marked, pictureOf } from "./tasks/picture.ts";
 import { besideOf, type Run, type Start, startOf } from "./tasks/start.ts";
 import { type Task, taskOf } from "./tasks/task.ts";
+import { type TileGrid, tileGrid } from "./tile-grid.ts";
 import { timestepEmbedding } from "./unet.ts";
 
 /** The prompts of a run, how they make up the halves of guidance, and what the conditions count. */
@@ -126,16 +136,33 @@ export class StableDiffusion implements ImagePipeline {
   async generate(
     request: GenerateRequest,
   ): Promise<GenerateResult & { images: readonly Picture[] }> {
+    return this.#alone(request.signal, (signal) => this.#generate(request, signal));
+  }
+
+  /**
+   * For idle time, after a picture: measures variants of the kernels that its plans use, and records the fastest
+   * for the next time that the GPU is opened; the plans that are there stay as they are. Throws FEATURE_MISSING
+   * where nothing can be timed, BUSY, DISPOSED, `signal.reason`.
+   */
+  async tune(
+    options: Pick<TuneOptions, "budgetMs" | "signal" | "onMeasured"> = {},
+  ): Promise<Tuned> {
+    return this.#alone(options.signal, (signal) => tune(this.#device, { ...options, signal }));
+  }
+
+  /** Runs `work` if nothing else runs; it hears of an abort and of disposal by its signal. */
+  async #alone<T>(
+    given: AbortSignal | undefined,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     this.#disposal.signal.throwIfAborted();
     if (this.#running) {
       throw new DiffusionError("BUSY", "this pipeline is painting already", {
         hint: "Await the first call, or load a second pipeline.",
       });
     }
-    const signals = [this.#disposal.signal, request.signal].filter(
-      (signal) => signal !== undefined,
-    );
-    const result = this.#generate(request, AbortSignal.any(signals));
+    const signals = [this.#disposal.signal, given].filter((signal) => signal !== undefined);
+    const result = work(AbortSignal.any(signals));
     this.#running = result.then(
       () => undefined,
       () => undefined,
@@ -154,20 +181,13 @@ export class StableDiffusion implements ImagePipeline {
     const task = taskOf(this.#checkpoint.detected.kind, request);
     if (resolved.strength === 0) return this.#unchanged(request, resolved);
     const { sampler, scales, texts } = this.#prepared(resolved);
-    const halves = texts.positive.length + (texts.negative ? 1 : 0);
     const latents = this.#latentShape(resolved);
-    const sizes = {
-      latents,
-      evaluations: sampler.rows.length,
-      repeats: halves,
-      noise: sampler.draws > 0,
-      tokens: texts.tokens,
-      clipSkip: resolved.clipSkip ?? 0,
-      chunks: texts.sizes,
-      beside: this.#checkpoint.unet.config.inChannels - latents.channels,
-      stage: stageOf(resolved, halves, texts.conditions !== undefined),
+    const grid = gridOf(resolved, latents, 1);
+    const sizes = this.#sizes(resolved, sampler, texts, latents, grid);
+    const want = {
+      ...{ sizes, decode: request.output !== "latent", vaeTiling: resolved.vaeTiling },
+      decodeTile: resolved.vaeTiling ? grid?.tile : undefined,
     };
-    const want = { sizes, decode: request.output !== "latent", vaeTiling: resolved.vaeTiling };
     await this.#plans.keepOnly(want);
     const streams = streamsOf(resolved);
     const given = { request, resolved, latents };
@@ -185,7 +205,7 @@ export class StableDiffusion implements ImagePipeline {
     this.#start(plans, resolved, sampler, { sizes, scales, texts, start });
     await plans.prompt.done();
     clock.lap("encode");
-    await runSteps(plans.step, sampler, {
+    await runLoop(plans, grid, sampler, {
       signal,
       onStep: request.onStep,
       noise: noiseSource(joinGenerators(streams), latents),
@@ -193,12 +213,7 @@ export class StableDiffusion implements ImagePipeline {
     });
     clock.lap("steps");
     const how = `${resolved.scheduler}, ${this.dtype}`;
-    const images: Picture[] = [];
-    for (let i = 0; decoder && i < latents.batch; i++) {
-      const picture = await readPicture(decoder, i, latents, this.#checkpoint.factor, how);
-      images.push(resolved.watermark ? marked(picture) : picture);
-      signal.throwIfAborted();
-    }
+    const images = decoder ? await this.#decode(decoder, resolved, latents, how, signal) : [];
     const read = decoder ? {} : { latents: await readLatents(plans.step, latents, how) };
     clock.lap("decode");
     return {
@@ -230,6 +245,48 @@ export class StableDiffusion implements ImagePipeline {
     const sampler = samplerOf(request, this.#checkpoint.scheduler);
     const scales = scalesOf(request, sampler);
     return { sampler, scales, texts: this.#tokenize(request, sampler, scales) };
+  }
+
+  #sizes(
+    request: ResolvedRequest,
+    { rows, draws }: Sampler,
+    texts: Texts,
+    latents: LatentShape,
+    grid: TileGrid | undefined,
+  ): RunSizes {
+    const halves = texts.positive.length + (texts.negative ? 1 : 0);
+    return {
+      latents,
+      tile: grid?.tile,
+      evaluations: rows.length,
+      repeats: halves,
+      noise: draws > 0,
+      tokens: texts.tokens,
+      clipSkip: request.clipSkip ?? 0,
+      chunks: texts.sizes,
+      beside: this.#checkpoint.unet.config.inChannels - latents.channels,
+      stage: stageOf(request, halves, texts.conditions !== undefined),
+    };
+  }
+
+  async #decode(
+    decoder: Plan,
+    resolved: ResolvedRequest,
+    latents: LatentShape,
+    how: string,
+    signal: AbortSignal,
+  ): Promise<Picture[]> {
+    const { factor } = this.#checkpoint;
+    const grid = resolved.vaeTiling && gridOf(resolved, latents, factor);
+    const images: Picture[] = [];
+    for (let i = 0; i < latents.batch; i++) {
+      const picture = grid
+        ? await readTiledPicture(decoder, i, { latents, factor, grid }, how, signal)
+        : await readPicture(decoder, i, latents, factor, how);
+      images.push(resolved.watermark ? marked(picture) : picture);
+      signal.throwIfAborted();
+    }
+    return images;
   }
 
   /** Strength 0: the image itself, brought to size; nothing runs. */
@@ -335,9 +392,11 @@ export class StableDiffusion implements ImagePipeline {
       ),
     );
     if (start.label !== undefined) plans.times.write("label", [start.label]);
-    if (start.beside) plans.step.write("beside", besideOf(start.beside, latents, repeats));
-    plans.step.write("state", initialState(start.latents, latents, 1));
-    plans.step.write("table", coefficientTable(sampler, scales));
+    const seeing = plans.tile ?? plans.step;
+    if (start.beside) seeing.write("beside", besideOf(start.beside, latents, repeats));
+    seeing.write("state", initialState(start.latents, latents, 1));
+    const table = coefficientTable(sampler, scales);
+    for (const plan of [seeing, plans.step]) plan.write("table", table);
     if (stage) plans.step.write("guidance", stageTable(request, scales, sampler, latents));
     if (conditions) plans.step.write("conditions", conditions);
     plans.prompt.run();
@@ -379,6 +438,25 @@ function streamsOf({
   return perImageSeeds ? pictureGenerators(rng, seed, numImages) : [createGenerator(rng, seed)];
 }
 
+/** The tiles of a run; with a factor, as they lie in the picture. */
+function gridOf(
+  { tile, tileOverlap }: ResolvedRequest,
+  latents: LatentShape,
+  factor: number,
+): TileGrid | undefined {
+  return tile === undefined ? undefined : tileGrid(latents, tile, tileOverlap!, factor);
+}
+
+function runLoop(
+  { tile, step }: Plans,
+  grid: TileGrid | undefined,
+  sampler: Sampler,
+  options: LoopOptions,
+): Promise<void> {
+  if (!tile || !grid) return runSteps(step, sampler, options);
+  return runTiledSteps({ tile, step }, grid, sampler, options);
+}
+
 /** Before each evaluation: the halves' texts, where they are others than before. */
 function selection(select: Plan, texts: Texts, batch: number): (row: number) => void {
   let shown = "";
@@ -395,7 +473,7 @@ function selection(select: Plan, texts: Texts, batch: number): (row: number) => 
 }
 
 function loadWarnings(device: Device, options: LoadOptions, dtype: DType): string[] {
-  const warnings: string[] = [];
+  const warnings: string[] = [...device.warnings];
   if (device.target.software) {
     warnings.push(
       `running on ${device.info.description || device.info.device} (CPU): about 1000 times slower than a GPU`,

@@ -1,7 +1,7 @@
 /** The compiled plans of a pipeline: those of the last sizes are kept, for a run that wants the same. */
 import type { Plan } from "../engine/index.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { compileFitting } from "./fit.ts";
+import { compileFitting, hintingAtTiles } from "./fit.ts";
 import {
   compileDecoder,
   compilePlans,
@@ -9,12 +9,15 @@ import {
   type RunSizes,
   type Setting,
 } from "./painter.ts";
+import type { Sides } from "./tile-grid.ts";
 
 /** What plans are compiled for. */
 export interface Wanted {
   readonly sizes: RunSizes;
   readonly decode: boolean;
   readonly vaeTiling: boolean | undefined;
+  /** The decoder makes one tile at a time: those of the run. */
+  readonly decodeTile: Sides | undefined;
 }
 
 /** Plans for one set of sizes. */
@@ -53,15 +56,20 @@ export class PlanCache {
 }
 
 async function compiledFor(
-  { sizes, decode, vaeTiling }: Wanted,
+  { sizes, decode, decodeTile, ...want }: Wanted,
   setting: Setting,
   checkpoint: Checkpoint,
 ): Promise<Compiled> {
+  // Tiles of the run in place of diffusers'.
+  const vaeTiling = decodeTile ? undefined : want.vaeTiling;
   // The decoder first: its buffers are the largest, and what it cannot do is said before the work.
   const fitted = decode
-    ? await compileFitting((vae) => compileDecoder(setting, checkpoint, sizes.latents, vae), {
-        vaeTiling,
-      })
+    ? await compileFitting(
+        (vae) => compileDecoder(setting, checkpoint, sizes.latents, vae, decodeTile),
+        {
+          vaeTiling,
+        },
+      )
     : undefined;
   const decoder = fitted?.plan;
   try {
@@ -69,6 +77,6 @@ async function compiledFor(
     return { plans, decoder, warnings: fitted?.warning === undefined ? [] : [fitted.warning] };
   } catch (error) {
     await decoder?.destroy();
-    throw error;
+    throw checkpoint.detected.kind === "x4-upscaling" ? hintingAtTiles(error) : error;
   }
 }

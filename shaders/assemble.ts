@@ -94,6 +94,9 @@ function withoutBindings(text: string, absent: readonly OperandSpec[]): string {
  */
 function accessors({ name, access }: OperandSpec, type: StorageType | undefined): string {
   const upper = name[0]!.toUpperCase() + name.slice(1);
+  if (type === undefined && access === "write") {
+    return `fn store${upper}(i: u32, v: vec4<f32>) {}`;
+  }
   if (type === undefined) {
     return `fn load${upper}(i: u32) -> vec4<f32> { return vec4<f32>(); }\nfn element${upper}(i: u32) -> f32 { return 0.0; }`;
   }

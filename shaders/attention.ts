@@ -39,6 +39,13 @@ export interface AttentionTiles extends AttentionParams {
 
 /** The largest block that the device's workgroup memory holds. */
 export function attentionBlock(limits: { readonly maxWorkgroupStorage: number }): number {
+  return attentionBlocks(limits)[0]!;
+}
+
+/** All blocks that it holds, largest first. */
+export function attentionBlocks(limits: {
+  readonly maxWorkgroupStorage: number;
+}): readonly number[] {
   const bytes = (queries: number) => {
     const weights = TILE * queries;
     return 4 * (CHUNK * (queries + TILE) + weights + 4 * queries + queries);
@@ -46,7 +53,7 @@ export function attentionBlock(limits: { readonly maxWorkgroupStorage: number })
   const fitting = ATTENTION_QUERIES.filter(
     (queries) => bytes(queries) <= limits.maxWorkgroupStorage,
   );
-  return fitting[0] ?? ATTENTION_QUERIES.at(-1)!;
+  return fitting.length > 0 ? fitting : [ATTENTION_QUERIES.at(-1)!];
 }
 
 export const ATTENTION_OPERANDS: readonly OperandSpec[] = [

@@ -1,10 +1,12 @@
 // y[b, r, c] = (x[b, r, c] - mean) / √(var + eps) · weight[c] + bias[c], with the moments of the group of c,
 // and silu of that if SILU. One thread: four channels of APPLY_ROWS rows.
-@group(0) @binding(0) var<storage, read> x: array<X>;              // [BATCH, ROWS, CHANNELS]
-@group(0) @binding(1) var<storage, read> moments: array<Moments>;  // [BATCH, GROUPS, 4]: mean, 1 / √(var + eps)
-@group(0) @binding(2) var<storage, read> weight: array<Weight>;    // [CHANNELS]
-@group(0) @binding(3) var<storage, read> bias: array<Bias>;        // [CHANNELS]
-@group(0) @binding(4) var<storage, read_write> y: array<Y>;        // [BATCH, ROWS, CHANNELS]
+@group(0) @binding(0) var<storage, read> x: array<X>;              // [BATCH, ROWS, CHANNELS], or its first SPLIT vec4s
+@group(0) @binding(1) var<storage, read> beside: array<Beside>;    // the others, where x is joined of two
+@group(0) @binding(2) var<storage, read> moments: array<Moments>;  // [BATCH, GROUPS, 4]: mean, 1 / √(var + eps)
+@group(0) @binding(3) var<storage, read> weight: array<Weight>;    // [CHANNELS]
+@group(0) @binding(4) var<storage, read> bias: array<Bias>;        // [CHANNELS]
+@group(0) @binding(5) var<storage, read_write> y: array<Y>;        // [BATCH, ROWS, CHANNELS]
+@group(0) @binding(6) var<storage, read_write> both: array<Both>;  // x as one, where it is joined of two
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -30,8 +32,10 @@ fn main(
   let offset = loadBias(column);
   for (var r = row; r < min(row + APPLY_ROWS, dims.ROWS); r++) {
     let at = (batch * dims.ROWS + r) * dims.PITCH + column;
-    var v = (loadX(at) - mean) * scale + offset;
+    let value = loadJoined(batch * dims.ROWS + r, column);
+    var v = (value - mean) * scale + offset;
     if (SILU) { v = silu4(v); }
     storeY(at, keepLanes(v, column, dims.CHANNELS));
+    storeBoth(at, value);
   }
 }

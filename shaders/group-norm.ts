@@ -1,5 +1,8 @@
-/** Group normalisation in three steps: statistics of channels over chunks of rows, of groups, and their use. */
-import { type Grid, type Kernel, linearGrid } from "./kernel.ts";
+/**
+ * Group normalisation in one dispatch, or in three: statistics of channels over chunks of rows, of groups, and
+ * their use.
+ */
+import { type Grid, type Kernel, linearGrid, type OperandSpec } from "./kernel.ts";
 
 export interface GroupNormParams {
   readonly batch: number;
@@ -11,6 +14,8 @@ export interface GroupNormParams {
   readonly silu: boolean;
   /** Without weights the factor is one. */
   readonly weighted: boolean;
+  /** Channels of x, a multiple of four, where the others are those of `beside`: then `both` gets them all. */
+  readonly split?: number;
 }
 
 const WORKGROUP = 64;
@@ -18,8 +23,10 @@ const WORKGROUP = 64;
 /** A merge meets at barriers, and has some hundred numbers to merge. */
 const MERGE_WORKGROUP = 32;
 
-/** A group of ten thousand values or so: every thread has dozens. */
-const MOMENTS_WORKGROUP = 256;
+/** A group of ten thousand values or so: every thread has dozens, */
+const WHOLE_WORKGROUP = 256;
+/** and asks for so many vec4s before it needs the first. */
+const IN_FLIGHT = 4;
 
 /** Rows of a chunk: a thread's statistics cost two stores, so it should read many rows; */
 const CHUNK = 32;
@@ -52,18 +59,34 @@ function dims(p: GroupNormParams) {
     GROUP: p.channels / p.groups,
     CHUNKS: groupNormChunks(p),
     CHUNK_ROWS: chunkRows(p.rows),
+    SPLIT: (p.split ?? 0) / 4,
   };
 }
 
+/** Neighbouring groups that begin and end on vec4 borders. */
+function groupsInSet({ channels, groups }: GroupNormParams): number {
+  const size = channels / groups;
+  return size % 4 === 0 ? 1 : size % 2 === 0 ? 2 : 4;
+}
+
+const JOINABLE: readonly OperandSpec[] = [
+  { name: "x", access: "read" },
+  { name: "beside", access: "read", optional: true },
+];
+const WEIGHTS: readonly OperandSpec[] = [
+  { name: "weight", access: "read", optional: true },
+  { name: "bias", access: "read", optional: true },
+];
+const RESULTS: readonly OperandSpec[] = [
+  { name: "y", access: "write" },
+  { name: "both", access: "write", optional: true },
+];
+
 export const groupNormStats: Kernel<GroupNormParams> = {
   name: "group-norm-stats",
-  operands: [
-    { name: "x", access: "read" },
-    { name: "means", access: "write" },
-    { name: "squares", access: "write" },
-  ],
-  lib: ["grid"],
-  constants: () => ({ WORKGROUP }),
+  operands: [...JOINABLE, { name: "means", access: "write" }, { name: "squares", access: "write" }],
+  lib: ["grid", "joined"],
+  constants: (p) => ({ WORKGROUP, JOINED: p.split !== undefined }),
   dims,
   workgroups: (p) => linearGrid(p.batch * groupNormChunks(p) * pitch(p), WORKGROUP),
   flops: (p) => 4 * p.batch * p.rows * p.channels,
@@ -83,18 +106,33 @@ export const groupNormMerge: Kernel<GroupNormParams> = {
   flops: (p) => 7 * p.batch * groupNormChunks(p) * p.channels,
 };
 
-/** Statistics and merge in one, for pictures of few positions. */
-export const groupNormMoments: Kernel<GroupNormParams> = {
-  name: "group-norm-moments",
-  operands: [
-    { name: "x", access: "read" },
-    { name: "moments", access: "write" },
-  ],
-  lib: ["row"],
-  constants: () => ({ WORKGROUP: MOMENTS_WORKGROUP, LANES: MOMENTS_WORKGROUP }),
-  dims: (p) => ({ ...dims(p), EPS: { f32: p.eps } }),
-  workgroups: (p): Grid => linearGrid(p.batch * p.groups, 1),
-  flops: (p) => 5 * p.batch * p.rows * p.channels,
+/** All of it at once, for pictures of few positions. */
+export const groupNorm: Kernel<GroupNormParams> = {
+  name: "group-norm",
+  operands: [...JOINABLE, ...WEIGHTS, ...RESULTS],
+  lib: ["lanes", "activation", "joined", "total"],
+  constants: (p) => ({
+    WORKGROUP: WHOLE_WORKGROUP,
+    IN_FLIGHT,
+    SET: groupsInSet(p),
+    SILU: p.silu,
+    WEIGHTED: p.weighted,
+    JOINED: p.split !== undefined,
+  }),
+  dims: (p) => {
+    const width = (groupsInSet(p) * p.channels) / p.groups / 4;
+    const lanes = Math.min(width, WHOLE_WORKGROUP);
+    return {
+      ...dims(p),
+      SETS: Math.ceil(p.groups / groupsInSet(p)),
+      WIDTH: width,
+      LANES: lanes,
+      LINES: Math.floor(WHOLE_WORKGROUP / lanes),
+      EPS: { f32: p.eps },
+    };
+  },
+  workgroups: (p): Grid => linearGrid(p.batch * Math.ceil(p.groups / groupsInSet(p)), 1),
+  flops: (p) => (p.silu ? 12 : 8) * p.batch * p.rows * p.channels,
 };
 
 export interface MomentsJoinParams {
@@ -120,15 +158,15 @@ export const groupNormJoin: Kernel<MomentsJoinParams> = {
 
 export const groupNormApply: Kernel<GroupNormParams> = {
   name: "group-norm-apply",
-  operands: [
-    { name: "x", access: "read" },
-    { name: "moments", access: "read" },
-    { name: "weight", access: "read", optional: true },
-    { name: "bias", access: "read", optional: true },
-    { name: "y", access: "write" },
-  ],
-  lib: ["grid", "lanes", "activation"],
-  constants: (p) => ({ WORKGROUP, APPLY_ROWS, SILU: p.silu, WEIGHTED: p.weighted }),
+  operands: [...JOINABLE, { name: "moments", access: "read" }, ...WEIGHTS, ...RESULTS],
+  lib: ["grid", "lanes", "activation", "joined"],
+  constants: (p) => ({
+    WORKGROUP,
+    APPLY_ROWS,
+    SILU: p.silu,
+    WEIGHTED: p.weighted,
+    JOINED: p.split !== undefined,
+  }),
   dims: (p) => ({ ...dims(p), BLOCKS: Math.ceil(p.rows / APPLY_ROWS) }),
   workgroups: (p) => linearGrid(p.batch * Math.ceil(p.rows / APPLY_ROWS) * pitch(p), WORKGROUP),
   flops: (p) => (p.silu ? 7 : 3) * p.batch * p.rows * p.channels,

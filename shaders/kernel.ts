@@ -30,7 +30,7 @@ export interface Kernel<P> {
 export interface OperandSpec {
   readonly name: string;
   readonly access: "read" | "write";
-  /** An absent operand loses its binding line and its accessors return zero. */
+  /** An absent operand loses its binding line; its loads return zero, its stores do nothing. */
   readonly optional?: true;
 }
 

@@ -2,6 +2,7 @@
  * How a matrix product is cut into tiles, one a workgroup (`lib/tile.wgsl`): the table of tiles and the one
  * place that chooses among them. Both are data, so that measurements on a device can replace the choice.
  */
+import { DEFAULT_SHAPE, type GpuShape } from "./gpus.ts";
 import { type Constants, type Dims, type Grid, linearGrid } from "./kernel.ts";
 
 export interface Tile {
@@ -31,6 +32,8 @@ export const TILES: readonly Tile[] = [
 /** What of a device bounds a tile. */
 export interface TileLimits {
   readonly maxWorkgroupStorage: number;
+  /** What the estimate takes the GPU to be; default: a large NVIDIA. */
+  readonly gpu?: GpuShape | undefined;
 }
 
 /** A product, as far as its tile depends on it. */
@@ -42,6 +45,8 @@ export interface ProductSize {
   readonly K: number;
   /** Two vec4 columns of a thread are a value and its gate. */
   readonly gated: boolean;
+  /** The rows of the left side are normalised (`lib/row-moments`): takes room, and the sum whole. */
+  readonly normed?: boolean;
 }
 
 export interface Tiling {
@@ -49,17 +54,6 @@ export interface Tiling {
   /** Equal parts into which the sum over K is split, each a workgroup's work for every tile. */
   readonly slices: number;
 }
-
-/**
- * The GPU that the choice is made for: an H100 has 132 multiprocessors (an RTX 4090 128) of four times 32 lanes. A
- * GPU of fewer fills earlier, and loses little by a tile that is smaller than it might be.
- */
-const CORES = 132;
-const SCHEDULERS = 4;
-const LANES = 32;
-
-/** Clocks of one more dispatch and its way through memory, about 5 µs: what adding slices up costs. */
-const SUM_CLOCKS = 8500;
 
 /** So much faster must slices be: the host pays for a dispatch too. */
 const SLICING_PAYS = 1.5;
@@ -73,23 +67,39 @@ export function chooseTiling(
   limits: TileLimits,
   tiles: readonly Tile[] = TILES,
 ): Tiling {
-  const fitting = tiles.filter(
-    (tile) =>
-      tileBytes(tile) <= limits.maxWorkgroupStorage && (!product.gated || tile.columns === 2),
-  );
-  const fastest = (all: readonly Tiling[]) =>
-    all.reduce((best, next) => (clocks(product, next) < clocks(product, best) ? next : best));
-  const whole = fastest(fitting.map((tile) => ({ tile, slices: 1 })));
-  const sliced = fitting.flatMap((tile) => slicings(product, tile));
-  if (sliced.length === 0) return whole;
-  const best = fastest(sliced);
-  const pays = clocks(product, best) * SLICING_PAYS < clocks(product, whole);
-  return pays ? best : whole;
+  return tilings(product, limits, tiles)[0]!;
 }
 
-/** Slices of whole panels, long enough; neither batches nor gates are split. */
-function slicings({ batch, gated, K }: ProductSize, tile: Tile): Tiling[] {
-  if (batch > 1 || gated) return [];
+/** All that fit, by the time that they should take: but first of all one without slices, unless slices pay. */
+export function tilings(
+  product: ProductSize,
+  limits: TileLimits,
+  tiles: readonly Tile[] = TILES,
+): Tiling[] {
+  const fitting = tiles.filter(
+    (tile) =>
+      tileBytes(tile, product.normed) <= limits.maxWorkgroupStorage &&
+      (!product.gated || tile.columns === 2),
+  );
+  const time = (tiling: Tiling) => clocks(product, tiling, limits.gpu ?? DEFAULT_SHAPE);
+  const fastest = (all: readonly Tiling[]) =>
+    all.reduce((best, next) => (time(next) < time(best) ? next : best));
+  const whole = fitting.map((tile) => ({ tile, slices: 1 }));
+  const sliced = fitting.flatMap((tile) => slicings(product, tile));
+  const pays = sliced.length > 0 && time(fastest(sliced)) * SLICING_PAYS < time(fastest(whole));
+  const first = fastest(pays ? sliced : whole);
+  const others = [...whole, ...sliced].filter((tiling) => tiling !== first);
+  return [first, ...others.sort((a, b) => time(a) - time(b))];
+}
+
+/** What a record of measurements calls a tiling: "64x64x16 8x8 /4" is 64 rows, 64 columns and 16 terms by 8x8 threads, in 4 slices. */
+export function tilingName({ tile, slices }: Tiling): string {
+  return `${tileRows(tile)}x${tileColumns(tile)}x${tile.panel} ${tile.threads.join("x")} /${slices}`;
+}
+
+/** Slices of whole panels, long enough; neither batches nor gates nor norms are split. */
+function slicings({ batch, gated, normed, K }: ProductSize, tile: Tile): Tiling[] {
+  if (batch > 1 || gated || normed) return [];
   const fit = [2, 4, 8, 16].filter(
     (slices) => K % (slices * tile.panel) === 0 && K / slices >= SHORTEST_SLICE,
   );
@@ -97,13 +107,13 @@ function slicings({ batch, gated, K }: ProductSize, tile: Tile): Tiling[] {
 }
 
 /** Until the busiest multiprocessor is done; its schedulers idle if it has too few threads. */
-function clocks(product: ProductSize, { tile, slices }: Tiling): number {
-  const rounds = Math.ceil((tileCount(product, tile) * slices) / CORES);
-  const warps = (rounds * tile.threads[0] * tile.threads[1]) / LANES;
-  const idle = Math.max(1, SCHEDULERS / warps);
+function clocks(product: ProductSize, { tile, slices }: Tiling, gpu: GpuShape): number {
+  const rounds = Math.ceil((tileCount(product, tile) * slices) / gpu.cores);
+  const warps = (rounds * tile.threads[0] * tile.threads[1]) / gpu.lanes;
+  const idle = Math.max(1, gpu.schedulers / warps);
   const terms = (tileRows(tile) * tileColumns(tile) * product.K) / slices;
-  const sum = slices > 1 ? SUM_CLOCKS : 0;
-  return (rounds * idle * terms) / (tile.speed * SCHEDULERS * LANES) + sum;
+  const sum = slices > 1 ? gpu.dispatchClocks : 0;
+  return (rounds * idle * terms) / (tile.speed * gpu.schedulers * gpu.lanes) + sum;
 }
 
 export function tileRows({ threads, quads }: Tile): number {
@@ -114,9 +124,10 @@ export function tileColumns({ threads, columns }: Tile): number {
   return 4 * columns * threads[1];
 }
 
-/** Both sides of a panel, as f32. */
-function tileBytes(tile: Tile): number {
-  return 4 * tile.panel * (tileRows(tile) + tileColumns(tile));
+/** Both sides of a panel, as f32; two numbers a row for its norm. */
+function tileBytes(tile: Tile, normed = false): number {
+  const norms = normed ? 2 * tileRows(tile) : 0;
+  return 4 * (tile.panel * (tileRows(tile) + tileColumns(tile)) + norms);
 }
 
 function tileCount({ batch, M, N }: ProductSize, tile: Tile): number {

@@ -5,12 +5,12 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import type { Budget } from "../budget.ts";
 import type { Elapsed } from "../clock.ts";
 import { type RunOptions, repeat } from "../harness.ts";
-import type { OpCase } from "../ops/cases.ts";
 import { TOLERANCE } from "../ops/reference.ts";
 import { type Spread, spread } from "../stats.ts";
-import type { Answer, Question } from "./child.ts";
+import type { Answer, Match, Prepare, Question } from "./child.ts";
 import type { Contestant } from "./contestants.ts";
 
 export interface PeerRow {
@@ -18,7 +18,7 @@ export interface PeerRow {
   readonly peer: string;
   readonly version: string;
   readonly note: string | null;
-  /** Against float64: max|Δ| / max|reference| over samples; null where it could not run. */
+  /** Against float64 (a UNet: PyTorch): max|Δ| / max|reference|; null where it could not run. */
   readonly error: number | null;
   readonly right: boolean;
   /** Why there is no result. */
@@ -29,18 +29,19 @@ export interface PeerRow {
   readonly cores: number;
 }
 
-/** Every case with every contestant. `tell` hears of each row. */
+/** Every match with every contestant, in the time of `budget`. `tell` hears of each row. */
 export async function contest(
   contestants: readonly Contestant[],
-  cases: readonly OpCase[],
-  options: RunOptions,
+  matches: readonly Match[],
+  budget: Budget,
   tell: (row: PeerRow) => void,
 ): Promise<PeerRow[]> {
   const rows: PeerRow[] = [];
   const processes = contestants.map((contestant) => new PeerProcess(contestant));
   try {
-    for (const c of cases) {
-      for (const row of await contestOf(processes, c, options)) {
+    for (const [i, match] of matches.entries()) {
+      const options = budget.next(matches.length - i);
+      for (const row of await contestOf(processes, match, options)) {
         rows.push(row);
         tell(row);
       }
@@ -53,24 +54,28 @@ export async function contest(
 
 async function contestOf(
   processes: readonly PeerProcess[],
-  c: OpCase,
+  match: Match,
   options: RunOptions,
 ): Promise<PeerRow[]> {
+  const end = performance.now() + options.budgetMs;
   const turns = processes.map((peer) => ({ peer, error: Number.NaN, times: [] as Elapsed[] }));
   const failures = new Map<PeerProcess, string>();
   const attempt = async (peer: PeerProcess, work: () => Promise<void>) => {
     if (failures.has(peer)) return;
     await work().catch((error: Error) => failures.set(peer, error.message));
   };
+  for (const { peer } of turns) peer.patienceMs = options.patienceMs ?? PATIENCE_MS;
   for (const turn of turns) {
     await attempt(turn.peer, async () => {
       await turn.peer.open();
-      turn.error = (await turn.peer.ask<{ worst: number }>({ ask: "prepare", c })).worst;
+      turn.error = (await turn.peer.ask<Prepare>({ ask: "prepare", match })).worst;
     });
   }
-  await repeat({ ...options, budgetMs: options.budgetMs * turns.length }, async () => {
+  await repeat({ ...options, budgetMs: end - performance.now() }, async () => {
     for (const { peer, times } of turns) {
-      await attempt(peer, async () => void times.push(await peer.ask<Elapsed>({ ask: "run" })));
+      await attempt(peer, async () => {
+        times.push(...(await peer.ask<{ times: Elapsed[] }>({ ask: "run" })).times);
+      });
     }
   });
   for (const { peer } of turns) await peer.ask({ ask: "dispose" }).catch(() => undefined);
@@ -78,7 +83,7 @@ async function contestOf(
     const failure = failures.get(peer) ?? null;
     const done = failure === null;
     return {
-      name: c.name,
+      name: match.name,
       peer: peer.name,
       version: peer.version,
       note: peer.contestant.note ?? null,
@@ -101,6 +106,7 @@ class PeerProcess {
   readonly contestant: Contestant;
   name: string;
   version = "";
+  patienceMs = PATIENCE_MS;
   #child: ChildProcess | undefined;
 
   constructor(contestant: Contestant) {
@@ -143,8 +149,8 @@ class PeerProcess {
       };
       const timer = setTimeout(() => {
         this.end();
-        fail(`${question.ask}: no answer in ${PATIENCE_MS / 1000} s`);
-      }, PATIENCE_MS);
+        fail(`${question.ask}: no answer in ${this.patienceMs / 1000} s`);
+      }, this.patienceMs);
       child.on("message", onMessage);
       child.on("exit", onExit);
       child.send(question);

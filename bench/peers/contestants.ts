@@ -17,3 +17,10 @@ export const CONTESTANTS: readonly Contestant[] = [
   { adapter: "jax-js" },
   { adapter: "onnxruntime-node", note: "copies operands and results in every run" },
 ];
+
+/** Whole UNets: those that take what PyTorch exports. */
+export const UNET_CONTESTANTS: readonly Contestant[] = [
+  { adapter: "ours", note: "the plan of a step" },
+  { adapter: "ours-whole", note: "text and time anew each time, as the others" },
+  ...CONTESTANTS.filter(({ adapter }) => adapter.startsWith("onnxruntime")),
+];

@@ -10,6 +10,21 @@ export function channelsLast(data: Float32Array, channels: number): Float32Array
   return transposed(data, channels, data.length / channels);
 }
 
+/** [B, C, H, W] to [B, H, W, C], and back with `to: "first"`. */
+export function pictures(
+  data: Float32Array,
+  [batch, channels]: readonly [batch: number, channels: number],
+  to: "first" | "last",
+): Float32Array {
+  const each = data.length / batch;
+  const out = new Float32Array(data.length);
+  const moved = to === "first" ? channelsFirst : channelsLast;
+  for (let b = 0; b < batch; b++) {
+    out.set(moved(data.subarray(b * each, (b + 1) * each), channels), b * each);
+  }
+  return out;
+}
+
 /** [rows, columns] to [columns, rows]. */
 export function transposed(data: Float32Array, rows: number, columns: number): Float32Array {
   const out = new Float32Array(data.length);

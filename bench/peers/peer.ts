@@ -4,12 +4,15 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { OpCase } from "../ops/cases.ts";
 import type { Operands } from "../ops/operands.ts";
+import type { UnetCase } from "./unet-case.ts";
 
 export interface Peer {
   readonly name: string;
   readonly version: string;
   /** Throws where the engine has no such operation. */
   prepare(c: OpCase, given: Operands): Promise<Prepared>;
+  /** A whole UNet evaluation; the result is channels last. Engines without it take no part there. */
+  prepareUnet?(c: UnetCase): Promise<Prepared>;
 }
 
 /** A case with operands where the engine wants them, as far as it lets us put them there. */

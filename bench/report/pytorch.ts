@@ -5,15 +5,15 @@ import { type Device, type DType, WeightCache } from "../../engine/index.ts";
 import { openFolder } from "../../model/folder.node.ts";
 import { StableDiffusion } from "../../model/pipeline.ts";
 import type { GenerateRequest, RgbaImage } from "../../model/request.ts";
-import { levels, maxError, psnr, rmsError } from "../compare.ts";
-import { type Golden, readGolden } from "../golden.ts";
+import { levels, maxError, psnr, rmsError } from "../../tools/verify/compare.ts";
+import { type Golden, readGolden } from "../../tools/verify/golden.ts";
 import {
   type CompiledStage,
   compileStage,
   destroyStage,
   runStage,
   type StageOptions,
-} from "../stages.ts";
+} from "../../tools/verify/networks.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../test/fixtures/", import.meta.url));
 export const CHECKPOINTS = ["tiny-v", "tiny-eps"] as const;

@@ -104,7 +104,7 @@ export const ROWS: readonly Row[] = [
   },
   {
     name: "full-size UNet evaluation, 512x512 and 768x768",
-    wanted: { atMost: 450 },
+    wanted: { atMost: 350 },
     unit: "dispatches",
     measure: ({ plans }) => ({
       value: most(plans(), /^unet-/, "dispatches"),
@@ -113,7 +113,7 @@ export const ROWS: readonly Row[] = [
   },
   {
     name: "host cost of a dispatch in the loop",
-    wanted: { atMost: 5 },
+    wanted: { atMost: 3 },
     unit: "µs",
     async measure() {
       const graphs = fullSizeGraphs(sd2Configs(), { dtype: "f16", size: 512 });

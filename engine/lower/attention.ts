@@ -1,5 +1,5 @@
 /** Lowering of attention: heads of up to 128 channels by one kernel (of two forms), wider ones by matrix products. */
-import { attentionBlock, attention as attentionTiles } from "../../shaders/attention.ts";
+import { attention as attentionTiles } from "../../shaders/attention.ts";
 import { attentionRows } from "../../shaders/attention-rows.ts";
 import { attention as attentionOp } from "../ops/attention.ts";
 import { cast, mul } from "../ops/elementwise.ts";
@@ -9,6 +9,7 @@ import { softmax } from "../ops/norm.ts";
 import { channels } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Lowering } from "./lowering.ts";
+import { tunedBlock } from "./tuned.ts";
 
 /** The kernels have room for the sums of this many channels of v. */
 const MAX_CHANNELS = 128;
@@ -34,7 +35,8 @@ const attention: Lowering = {
     const operands = { ...storages, y };
     if (emitter.target.software) emitter.dispatch(attentionRows, params, operands, t.label);
     else {
-      const block = attentionBlock(emitter.target);
+      const problem = { op: "attention", dtype: y.type, ...sizes(t) } as const;
+      const block = tunedBlock(problem, emitter.target);
       emitter.dispatch(attentionTiles, { ...params, block }, operands, t.label);
     }
   },
@@ -87,7 +89,14 @@ function byProducts(t: Tensor): Tensor {
     return cast(matmul(softmax(matmul(part, kT)), v), t.dtype);
   };
   const starts = Array.from({ length: Math.ceil(queries / rows) }, (_, i) => i * rows);
-  return concat(starts.map(some), 1);
+  return joined(starts.map(some));
+}
+
+/** Rows put together pair by pair: one by one, those of a large picture would be copied thousands of times. */
+function joined(parts: readonly Tensor[]): Tensor {
+  if (parts.length === 1) return parts[0]!;
+  const half = Math.ceil(parts.length / 2);
+  return concat([joined(parts.slice(0, half)), joined(parts.slice(half))], 1);
 }
 
 /** Some channels of v at a time (the scores are computed anew for each). */

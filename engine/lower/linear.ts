@@ -1,17 +1,22 @@
 /** Lowering of matrix products and convolutions: weights are packed [.., in, out], then gemm or conv2d. */
 import { type Conv2dParams, conv2d as conv2dKernel, convProduct } from "../../shaders/conv2d.ts";
 import { type Activation, type Epilogue, NO_EPILOGUE } from "../../shaders/epilogue.ts";
-import { type GemmParams, gemm as gemmKernel } from "../../shaders/gemm.ts";
+import { type GemmParams, gemm as gemmKernel, tileMeasures } from "../../shaders/gemm.ts";
+import { rowMoments } from "../../shaders/row-moments.ts";
 import { type SplitKSumParams, splitKSum } from "../../shaders/split-k-sum.ts";
-import { chooseTiling } from "../../shaders/tile.ts";
+import { type Tile, tileColumns } from "../../shaders/tile.ts";
+import { withInputs } from "../graph.ts";
 import type { Padding } from "../ops/conv2d.ts";
-import { cast } from "../ops/elementwise.ts";
-import { expand, pad, permute, reshape, transpose } from "../ops/layout.ts";
+import { add, cast, mul } from "../ops/elementwise.ts";
+import { concat, expand, pad, permute, reshape, transpose } from "../ops/layout.ts";
 import { linear as linearOp } from "../ops/linear.ts";
+import { layerNorm } from "../ops/norm.ts";
+import { mean } from "../ops/reduce.ts";
 import { channels, numel, rows, sameShape, vectors } from "../shape.ts";
 import { createTensor, type Tensor } from "../tensor.ts";
-import type { Emitter, Lowering, Storage } from "./lowering.ts";
+import type { Emitter, Lowering, RowMoments, Storage } from "./lowering.ts";
 import { emitPlanes, type PlaneProduct, planesFit } from "./planes.ts";
+import { tunedTiling } from "./tuned.ts";
 
 /** What fusion may have added to a linear or conv2d node. */
 export interface EpilogueAttrs {
@@ -22,20 +27,46 @@ export interface EpilogueAttrs {
 
 /** x·Wᵀ becomes x·w with w = Wᵀ in the dtype of x; biases are f32. */
 const linear: Lowering = {
-  rewrite(t) {
-    const { x, weight, bias } = t.inputs;
-    const w = cast(wholeVectors(transpose(weight!, 0, 1), 0), x!.dtype);
-    const inputs = { ...t.inputs, x: x!, weight: undefined, w, bias: bias && cast(bias, "f32") };
+  rewrite(t, target) {
+    if (t.attrs.normEps !== undefined && target.software) return normFirst(t);
+    const { gamma: _, beta: __, weight, bias, ...inputs } = t.inputs;
+    const { x } = inputs as { x: Tensor };
+    const sides = t.attrs.normEps === undefined ? { weight: weight!, bias } : normedSides(t);
+    const w = cast(wholeVectors(transpose(sides.weight, 0, 1), 0), x.dtype);
     return createTensor(
       "gemm",
       t.shape,
       t.dtype,
-      inputs,
-      { ...t.attrs, batch: 1, M: rows(x!.shape) },
+      { ...inputs, w, bias: sides.bias && cast(sides.bias, "f32") },
+      { ...t.attrs, batch: 1, M: rows(x.shape) },
       t.label,
     );
   },
 };
+
+/** The layer norm that fusion took into t as an op of its own again: planes have no place for it. */
+function normFirst(t: Tensor): Tensor {
+  const { x, gamma, beta, ...inputs } = t.inputs as { x: Tensor; gamma?: Tensor; beta?: Tensor };
+  const { normEps, ...attrs } = t.attrs;
+  const normed = layerNorm(x, [channels(x.shape)], gamma, beta, normEps as number);
+  return withInputs(t, { ...inputs, x: normed }, attrs);
+}
+
+/**
+ * ((x - mean) / σ · γ + β)·Wᵀ = (x·w - mean · Σ w) / σ + W·β with w = γ·Wᵀ: weight [N, K] is w as it is stored,
+ * bias [2, N] what is left of the bias, and the sums of w over K.
+ */
+function normedSides({ inputs }: Tensor): { weight: Tensor; bias: Tensor } {
+  const { x, weight, bias, gamma, beta } = inputs as Record<string, Tensor>;
+  const whole = cast(weight!, "f32");
+  const sum = (rows: Tensor) => mul(mean(rows, 1), rows.shape[1]!);
+  const w = cast(gamma ? mul(whole, cast(gamma, "f32")) : whole, x!.dtype);
+  const sums = sum(cast(w, "f32"));
+  const moved = beta ? sum(mul(whole, cast(beta, "f32"))) : mul(sums, 0);
+  const added = bias ? add(moved, cast(bias, "f32")) : moved;
+  const row = (t: Tensor) => reshape(t, [1, t.shape[0]!]);
+  return { weight: w, bias: concat([row(added), row(sums)], 0) };
+}
 
 /** Kernels read the summed axis four at a time: zeros up to the next multiple. */
 function wholeVectors(w: Tensor, axis: number): Tensor {
@@ -76,6 +107,7 @@ const gemm: Lowering = {
     const { x, w } = t.inputs as { x: Tensor; w: Tensor };
     const { batch, M, gated } = t.attrs as { batch: number; M: number; gated?: boolean };
     const { storage, offset, pitch: xPitch } = emitter.view(x);
+    const norm = rowNorm(t, emitter);
     const shared = (side: Tensor) => batch > 1 && side.shape[0] === 1;
     const params: Omit<GemmParams, "tile"> = {
       batch,
@@ -87,38 +119,80 @@ const gemm: Lowering = {
       xBatch: shared(x) ? 0 : M * xPitch,
       wBatch: batch === 1 || shared(w) ? 0 : vectors(w.shape) / batch,
       gated: gated ?? false,
+      ...(norm && { normed: true, norm: norm.params }),
       ...epilogueParams(t, emitter),
     };
     const operands = { x: storage, w: emitter.read(w), ...epilogueOperands(t, emitter) };
     const product = gemmOnPlanes(params);
-    const all = { ...operands, y: emitter.write(t) };
+    const all = { ...operands, moments: norm?.moments, y: emitter.write(t) };
     const sharesLeft = batch > 1 && params.xBatch === 0;
     if (!sharesLeft && planesFit(product, emitter.target))
       emitPlanes(product, all, emitter, t.label);
-    else emitGemm(params, all, emitter, t.label);
+    else emitGemm(t, params, all, emitter);
   },
 };
 
+/** Where x is normalised as it is multiplied: by the moments that its own product left, or by those of a dispatch. */
+function rowNorm({ inputs, attrs, label }: Tensor, emitter: Emitter) {
+  if (attrs.normEps === undefined) return undefined;
+  const x = inputs.x!;
+  const { storage, pieces, width } = emitter.left(x) ?? emitRowMoments(x, emitter, label);
+  return { moments: storage, params: { eps: attrs.normEps as number, pieces, width } };
+}
+
+function emitRowMoments(x: Tensor, emitter: Emitter, label: string): RowMoments {
+  const { storage, offset, pitch } = emitter.view(x);
+  const params = { rows: rows(x.shape), channels: channels(x.shape), offset, pitch };
+  const y = momentsOf(params.rows, 1, emitter, label);
+  emitter.dispatch(rowMoments, params, { x: storage, y }, label);
+  return { storage: y, pieces: 1, width: Math.ceil(params.channels / 4) };
+}
+
+function momentsOf(rows: number, pieces: number, emitter: Emitter, label: string): Storage {
+  return emitter.scratch("f32", 2 * pieces * Math.ceil(rows / 4), `${label} row moments`);
+}
+
 /** On tiles; a long sum of few tiles in slices, which are a batch whose partial sums are added up at the end. */
 function emitGemm(
+  t: Tensor,
   params: Omit<GemmParams, "tile">,
   operands: ProductOperands,
   emitter: Emitter,
-  label: string,
 ): void {
-  const { tile, slices } = chooseTiling(params, emitter.target);
+  const { label } = t;
+  const { batch, M, N, K, gated } = params;
+  const { type: dtype } = operands.y!;
+  const problem = { op: "linear", dtype, batch, M, N, K, gated } as const;
+  const { tile, slices } = tunedTiling(problem, params, emitter.target);
   if (slices === 1) {
-    emitter.dispatch(gemmKernel, { ...params, tile }, operands, label);
+    const rowMoments = leaveMoments(t, params, tile, emitter);
+    const measured = rowMoments !== undefined;
+    emitter.dispatch(gemmKernel, { ...params, tile, measured }, { ...operands, rowMoments }, label);
     return;
   }
-  const { M, N } = params;
-  const K = params.K / slices;
-  const cut = { batch: slices, K, xBatch: K / 4, wBatch: K * Math.ceil(N / 4) };
+  const part = K / slices;
+  const cut = { batch: slices, K: part, xBatch: part / 4, wBatch: part * Math.ceil(N / 4) };
   const slice: GemmParams = { ...params, ...NO_EPILOGUE, ...cut, tile };
   const y = partialSums(slices, M, N, emitter, label);
   const { x, w, ...rest } = operands;
   emitter.dispatch(gemmKernel, slice, { x, w, y }, label);
   emitter.dispatch(splitKSum, { ...params, slices }, { ...rest, x: y }, label);
+}
+
+/** Room for the moments of the rows of t, if somebody wants them and the tiles can tell. */
+function leaveMoments(
+  t: Tensor,
+  { batch, gated, M, N }: Omit<GemmParams, "tile">,
+  tile: Tile,
+  emitter: Emitter,
+): Storage | undefined {
+  const able = batch === 1 && !gated && tileMeasures(tile);
+  if (!able || !emitter.normalizedLater(t)) return undefined;
+  const width = tileColumns(tile) / 4;
+  const pieces = Math.ceil(N / 4 / width);
+  const storage = momentsOf(M, pieces, emitter, t.label);
+  emitter.leave(t, { storage, pieces, width });
+  return storage;
 }
 
 type ProductOperands = Readonly<Record<string, Storage | undefined>>;
@@ -221,7 +295,8 @@ function emitConv(
   label: string,
 ): void {
   const product = convProduct(params);
-  const { tile, slices } = chooseTiling(product, emitter.target);
+  const problem = { op: "conv2d", dtype: operands.y!.type, ...params } as const;
+  const { tile, slices } = tunedTiling(problem, product, emitter.target);
   if (slices === 1) {
     emitter.dispatch(conv2dKernel, { ...params, tile, slices }, operands, label);
     return;

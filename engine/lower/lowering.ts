@@ -1,7 +1,9 @@
 /** The vocabulary of lowering: from ops to dispatches of kernels on storages. */
+import type { GpuShape } from "../../shaders/gpus.ts";
 import type { AnyKernel, Kernel } from "../../shaders/kernel.ts";
 import type { StoredType } from "../dtype.ts";
 import type { Tensor } from "../tensor.ts";
+import type { Choices } from "../tuning/choices.ts";
 
 /** What the device can do, as far as the choice of kernels depends on it. */
 export interface Target {
@@ -13,6 +15,10 @@ export interface Target {
   readonly software: boolean;
   /** Kernels get their dims as constants, not as uniforms. */
   readonly bake: boolean;
+  /** What estimates take the GPU to be; default: a large NVIDIA. */
+  readonly gpu?: GpuShape | undefined;
+  /** What was measured on it; without, estimates decide. */
+  readonly tuning?: Choices | undefined;
 }
 
 /** A stretch of GPU memory for one tensor, before it has a buffer: `vectors` elements of four values. */
@@ -31,6 +37,13 @@ export interface View {
   readonly storage: Storage;
   readonly offset: number;
   readonly pitch: number;
+}
+
+/** Moments of the rows of a tensor (`lib/row-moments`): in how many pieces, and the vec4s of each. */
+export interface RowMoments {
+  readonly storage: Storage;
+  readonly pieces: number;
+  readonly width: number;
 }
 
 export interface Dispatch {
@@ -53,6 +66,14 @@ export interface Emitter {
   write(t: Tensor): Storage;
   /** Room for something between two dispatches of one op. */
   scratch(type: StoredType, vectors: number, name: string): Storage;
+  /** Whether x lies somewhere already: what is `lazy` may not. */
+  placed(x: Tensor): boolean;
+  /** Whether a later op normalises the rows of t: what computes them may leave their moments as it stores them, */
+  normalizedLater(t: Tensor): boolean;
+  /** here, */
+  leave(t: Tensor, moments: RowMoments): void;
+  /** where that op finds them; undefined if nobody left any. */
+  left(x: Tensor): RowMoments | undefined;
   /** Lets t share the storage of another tensor. */
   alias(t: Tensor, storage: Storage): void;
   dispatch<P>(
@@ -69,5 +90,5 @@ export interface Lowering {
   readonly rewrite?: (t: Tensor, target: Target) => Tensor | undefined;
   readonly emit?: (t: Tensor, emitter: Emitter) => void;
   /** Emitted when somebody reads it, not in order: ops that usually cost nothing. */
-  readonly lazy?: boolean;
+  readonly lazy?: (t: Tensor, target: Target) => boolean;
 }

@@ -4,23 +4,19 @@ import {
   groupNormApply,
   groupNormChunks,
   groupNormJoin,
+  groupNorm as groupNormKernel,
   groupNormMerge,
-  groupNormMoments,
   groupNormStats,
 } from "../../shaders/group-norm.ts";
 import { layerNorm as layerNormKernel } from "../../shaders/layer-norm.ts";
 import { channels, pitch, rows } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Emitter, Lowering, Storage } from "./lowering.ts";
+import { joinsAligned } from "./resample.ts";
 
-/** x, and the weights that are there. */
-function operands(t: Tensor, emitter: Emitter) {
-  const { x, weight, bias } = t.inputs;
-  return {
-    x: emitter.read(x!),
-    weight: weight && emitter.read(weight),
-    bias: bias && emitter.read(bias),
-  };
+/** The weights that are there. */
+function weightsOf({ inputs: { weight, bias } }: Tensor, emitter: Emitter) {
+  return { weight: weight && emitter.read(weight), bias: bias && emitter.read(bias) };
 }
 
 const layerNorm: Lowering = {
@@ -32,42 +28,60 @@ const layerNorm: Lowering = {
       weighted: t.inputs.weight !== undefined,
       alone: (t.attrs.alone as boolean | undefined) ?? emitter.target.software,
     };
-    const read = operands(t, emitter);
+    const read = { x: emitter.read(t.inputs.x!), ...weightsOf(t, emitter) };
     emitter.dispatch(layerNormKernel, params, { ...read, y: emitter.write(t) }, t.label);
   },
 };
 
 /**
- * Up to this many positions one workgroup a group is enough, and saves a dispatch. A software adapter has
- * no use for many threads that meet at barriers.
+ * Up to this many positions one workgroup reads a group sooner than three dispatches follow each other (48x48:
+ * two levels of the UNet at 768x768, three at 512x512). A software adapter has no use for many threads that meet
+ * at barriers.
  */
-const FEW_ROWS = 1024;
+const FEW_ROWS = 2304;
 
-/** Moments of every group first (unless they are given), then their use. */
+/** At once, or moments of every group first (unless they are given), then their use. */
 const groupNorm: Lowering = {
   emit(t, emitter) {
-    const params = groupNormParams(t);
-    const { x, weight, bias } = operands(t, emitter);
-    const room = () => emitter.scratch("f32", params.batch * params.groups, `${t.label} moments`);
+    const { storages, split } = parts(t.inputs.x!, emitter);
+    const params = { ...groupNormParams(t), ...split };
+    const weights = weightsOf(t, emitter);
+    const atOnce = (t.attrs.atOnce as boolean | undefined) ?? !emitter.target.software;
     const given = t.inputs.moments;
-    const moments = given ? emitter.read(given) : room();
-    if (!given) emitMoments(t, params, { x, moments }, emitter);
-    const y = emitter.write(t);
-    emitter.dispatch(groupNormApply, params, { x, moments, weight, bias, y }, t.label);
+    if (atOnce && !given && params.rows <= FEW_ROWS) {
+      const all = { ...storages, ...weights, y: emitter.write(t) };
+      emitter.dispatch(groupNormKernel, params, all, t.label);
+      return;
+    }
+    const { x, beside } = storages;
+    const moments = given ? emitter.read(given) : emitMoments(t, params, { x, beside }, emitter);
+    const all = { ...storages, moments, ...weights, y: emitter.write(t) };
+    emitter.dispatch(groupNormApply, params, all, t.label);
   },
 };
+
+interface Parts {
+  readonly storages: { readonly x: Storage; readonly beside?: Storage; readonly both?: Storage };
+  readonly split?: { readonly split: number };
+}
+
+/** Where x lies: in two parts, to be joined, if nobody has wanted it before. */
+function parts(x: Tensor, emitter: Emitter): Parts {
+  if (!joinsAligned(x, emitter.target) || emitter.placed(x)) {
+    return { storages: { x: emitter.read(x) } };
+  }
+  const { a, b } = x.inputs as { a: Tensor; b: Tensor };
+  const storages = { x: emitter.read(a), beside: emitter.read(b) };
+  return { storages: { ...storages, both: emitter.write(x) }, split: { split: channels(a.shape) } };
+}
 
 /** x [B, ..., C] -> [B, groups, 4]: mean, 1 / √(var + eps), Σ (x - mean)², how many. */
 const moments: Lowering = {
   emit(t, emitter) {
-    const { x } = t.inputs as { x: Tensor };
-    const params = groupNormParams({ ...t, shape: x.shape });
-    emitMoments(
-      { ...t, shape: x.shape },
-      params,
-      { x: emitter.read(x), moments: emitter.write(t) },
-      emitter,
-    );
+    const x = t.inputs.x!;
+    const whole = { ...t, shape: x.shape };
+    const made = emitMoments(whole, groupNormParams(whole), { x: emitter.read(x) }, emitter);
+    emitter.alias(t, made);
   },
 };
 
@@ -80,34 +94,23 @@ const join: Lowering = {
   },
 };
 
-type XAndMoments = Readonly<Record<"x" | "moments", Storage>>;
-
-function emitMoments(
-  t: Tensor,
-  params: GroupNormParams,
-  both: XAndMoments,
-  emitter: Emitter,
-): void {
-  const atOnce = (t.attrs.atOnce as boolean | undefined) ?? !emitter.target.software;
-  if (!atOnce || params.rows > FEW_ROWS) emitChunks(t, params, both, emitter);
-  else emitter.dispatch(groupNormMoments, params, { ...both }, t.label);
-}
-
 /**
  * Of each channel over chunks of rows, then of each group: merging in a dispatch of its own keeps barriers,
  * and one thread's search for its groups, out of the large ones.
  */
-function emitChunks(
+function emitMoments(
   { label, shape }: Tensor,
   params: GroupNormParams,
-  { x, moments }: XAndMoments,
+  x: { readonly x: Storage; readonly beside?: Storage | undefined },
   emitter: Emitter,
-): void {
+): Storage {
   const count = params.batch * groupNormChunks(params) * pitch(shape);
   const means = emitter.scratch("f32", count, `${label} means`);
   const squares = emitter.scratch("f32", count, `${label} squares`);
-  emitter.dispatch(groupNormStats, params, { x, means, squares }, label);
+  const moments = emitter.scratch("f32", params.batch * params.groups, `${label} moments`);
+  emitter.dispatch(groupNormStats, params, { ...x, means, squares }, label);
   emitter.dispatch(groupNormMerge, params, { means, squares, moments }, label);
+  return moments;
 }
 
 function groupNormParams({ shape, inputs, attrs }: Tensor): GroupNormParams {

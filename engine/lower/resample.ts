@@ -7,9 +7,12 @@ import {
 import { type MaxPool2dParams, maxPool2d as maxPool2dKernel } from "../../shaders/max-pool2d.ts";
 import type { Padding } from "../ops/conv2d.ts";
 import { channels, numel } from "../shape.ts";
-import type { Lowering } from "./lowering.ts";
+import type { Tensor } from "../tensor.ts";
+import type { Lowering, Target } from "./lowering.ts";
 
 const concat: Lowering = {
+  // A group norm may read both parts and join them as it goes.
+  lazy: joinsAligned,
   emit(t, emitter) {
     const a = t.inputs.a!;
     const b = t.inputs.b!;
@@ -27,6 +30,12 @@ const concat: Lowering = {
     emitter.dispatch(concatKernel, params, operands, t.label);
   },
 };
+
+/** Channels beside channels, the second part from a vec4 border on. Software adapters compile each variant of a kernel dearly. */
+export function joinsAligned(t: Tensor, target: Target): boolean {
+  if (target.software || t.op !== "concat" || t.attrs.axis !== t.shape.length - 1) return false;
+  return Object.values(t.inputs).every(({ shape }) => channels(shape) % 4 === 0);
+}
 
 const interpolate: Lowering = {
   emit(t, emitter) {

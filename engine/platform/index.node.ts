@@ -17,4 +17,5 @@ export function readShader(stem: string): Promise<string> {
   return readFile(new URL(`../../shaders/${stem}.wgsl`, import.meta.url), "utf8");
 }
 
+export { tuningStore } from "./tuning-store.node.ts";
 export { isSoftware };

@@ -1,5 +1,6 @@
 /** The noise that the x4 upscaler puts on the picture that it enlarges: DDPM's forward process. */
 import { alphasCumprod } from "../../sampler/schedule.ts";
+import type { HostTensor } from "../image/prepare.ts";
 
 /** What a single file implies: the x4 upscaler was published in one form. */
 export const LOW_RES_SCHEDULER: Readonly<Record<string, unknown>> = {
@@ -21,4 +22,17 @@ export function noising(
   const alpha = alphasCumprod({ ...DEFAULTS, ...config })[level]!;
   const { fround, sqrt } = Math;
   return { image: fround(sqrt(alpha)), noise: fround(sqrt(fround(1 - alpha))) };
+}
+
+/** The small picture with noise on it. `noise` and the result are planes [3, h, w] as PyTorch lays them out. */
+export function noisy(
+  { data, shape: [, height, width] }: HostTensor,
+  noise: Float32Array,
+  share: ReturnType<typeof noising>,
+): Float32Array {
+  const area = height * width;
+  return noise.map((value, i) => {
+    const sample = data[(i % area) * 3 + Math.floor(i / area)]!;
+    return share.image * sample + share.noise * value;
+  });
 }

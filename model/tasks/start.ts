@@ -9,6 +9,7 @@ import { channelsLast } from "../encode.ts";
 import { prepareInpaint } from "../image/mask.ts";
 import { type HostTensor, prepareImage, UPSCALE } from "../image/prepare.ts";
 import type { DepthMap, GenerateRequest, ResolvedRequest } from "../request.ts";
+import { noisy } from "./noise-level.ts";
 import type { Task } from "./task.ts";
 
 /** What a run has at hand. */
@@ -113,12 +114,8 @@ async function upscaling(run: Run): Promise<Start> {
   const { random, request, resolved, latents } = run;
   const small = prepareImage(request.image!, UPSCALE);
   const label = resolved.noiseLevel!;
-  const { image, noise } = run.noising(label);
-  const area = latents.height * latents.width;
-  const beside = random.randn(3 * area).map((value, i) => {
-    const sample = small.data[(i % area) * 3 + Math.floor(i / area)]!;
-    return image * sample + noise * value;
-  });
+  const noise = random.randn(3 * latents.height * latents.width);
+  const beside = noisy(small, noise, run.noising(label));
   return { latents: fromNoise(run), beside: [beside], label, warnings: [] };
 }
 

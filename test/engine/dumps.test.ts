@@ -52,9 +52,9 @@ describe("the plans of a full-size SD2", () => {
     for (const { program } of [...gpu, ...software]) verify(program, place(program));
   });
 
-  it("evaluate the UNet in at most 450 dispatches", () => {
+  it("evaluate the UNet in at most 350 dispatches", () => {
     for (const { name, program } of named(/^unet/)) {
-      assert.ok(program.dispatches.length <= 450, `${name}: ${program.dispatches.length}`);
+      assert.ok(program.dispatches.length <= 350, `${name}: ${program.dispatches.length}`);
     }
   });
 

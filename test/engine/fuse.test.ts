@@ -7,6 +7,7 @@ import {
   gelu,
   groupNorm,
   interpolate,
+  layerNorm,
   linear,
   mul,
   relu,
@@ -36,6 +37,7 @@ const dense = (n = N) => linear(value(2, 5, 12), weight(n, 12), weight(n));
 /** [2, 3, 4, 24] */
 const picture = () => conv2d(value(2, 3, 4, 8), weight(N, 8, 3, 3), weight(N), { padding: 1 });
 const perPicture = (...shape: number[]) => reshape(value(shape[0]!, N), shape);
+const rowNormed = () => layerNorm(value(2, 5, 12), [12], weight(12), weight(12));
 const normed = () => groupNorm(value(2, 3, 4, N), 4, weight(N), weight(N));
 
 /** GEGLU on a product: `pieces` picks value and gate. */
@@ -101,6 +103,20 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     ["not of a norm that another op reads", 0, () => both(normed(), silu, sigmoid)],
     ["not of a norm that is an output", 0, () => withItself(normed(), silu)],
   ],
+  "row-norm": [
+    // The moments of rows that no product made take a dispatch, like the norm.
+    ["a linear of a layer norm", 0, () => onNormed(rowNormed())],
+    ["of a product", 1, () => onNormed(overTokens(linear(value(2, 5, 8), weight(12, 8))))],
+    ["of a product with a residual", 2, () => onNormed(overTokens(withResidual()))],
+    ["of another view of a product", 1, () => onNormed(reshaped())],
+    ["without weights and biases", 1, () => linear(bare(), weight(N, 12))],
+    ["into a gated product", 3, () => gate(onNormed(overTokens(made())))],
+    ["then silu and a residual", 3, () => add(silu(onNormed(overTokens(made()))), value(2, 5, N))],
+    ["not of a norm that another op reads", 0, () => both(overTokens(made()), onNormed, sigmoid)],
+    ["not of a norm that is an output", 0, () => withItself(overTokens(made()), onNormed)],
+    ["not into weights that are no parameters", 0, () => linear(overTokens(made()), value(N, 12))],
+    ["not of a gated product", 2, () => onNormed(overTokens(gate(dense())))],
+  ],
   "row-bias": [
     ["one row a picture", 1, () => add(picture(), perPicture(2, 1, 1, N))],
     ["one row for all", 1, () => add(picture(), perPicture(1, 1, 1, N))],
@@ -140,6 +156,31 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     ["then no residual", 2, () => add(gate(dense()), value(2, 5, N / 2))],
   ],
 };
+
+/** [2, 5, 12] */
+function made(): Tensor {
+  return linear(value(2, 5, 8), weight(12, 8), weight(12));
+}
+
+function withResidual(): Tensor {
+  return add(made(), value(2, 5, 12));
+}
+
+function overTokens(x: Tensor): Tensor {
+  return layerNorm(x, [12], weight(12), weight(12));
+}
+
+function onNormed(x: Tensor): Tensor {
+  return linear(x, weight(N, 12), weight(N));
+}
+
+function reshaped(): Tensor {
+  return overTokens(reshape(made(), [10, 12]));
+}
+
+function bare(): Tensor {
+  return layerNorm(made(), [12]);
+}
 
 function both(x: Tensor, f: (x: Tensor) => Tensor, g: (x: Tensor) => Tensor): Tensor[] {
   return [f(x), g(x)];

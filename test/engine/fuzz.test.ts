@@ -52,6 +52,28 @@ describeOnEveryAdapter("random graphs", (getDevice) => {
   }
 });
 
+/** Each kind of tile and epilogue takes seconds to compile on a CPU, so there are few of these. */
+describeOnEveryAdapter(
+  "random graphs, in the form for GPUs",
+  (getDevice) => {
+    for (let seed = 1; seed <= GRAPHS / 4; seed++) {
+      it(`come to the same fused, on poisoned memory and in float64 (seed ${seed})`, async () => {
+        const graph = randomGraph(seed, OPS);
+        try {
+          await compare(getDevice(), graph, graph.outputs, { fuse: true });
+          await onPoisonedMemory(getDevice(), async () => {
+            await compare(getDevice(), graph, graph.outputs, { fuse: true, label: POISONED });
+          });
+        } catch (error) {
+          (error as Error).message += `\nin the graph\n${printGraph(graph)}`;
+          throw error;
+        }
+      });
+    }
+  },
+  { software: false, bake: false },
+);
+
 async function compare(
   device: Device,
   graph: RandomGraph,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Device } from "../../engine/index.ts";
 import { StableDiffusion } from "../../model/pipeline.ts";
+import { withLatents } from "../../tools/verify/latents-spy.ts";
 import { removeCopies, withSchedulerFile } from "../support/checkpoint-copy.ts";
 import { adapters } from "../support/devices.ts";
 import {
@@ -12,7 +13,6 @@ import {
   readGolden,
   rmsError,
 } from "../support/golden.ts";
-import { withLatents } from "../support/latents-spy.ts";
 import { distance, type PictureCase, requestOf, samples } from "../support/pictures.ts";
 
 /** rms(Δ) / rms(expected) of final latents: PyTorch's own runs differ by about 2e-6. */
@@ -26,7 +26,7 @@ const WORST = 3;
 const HALF_PSNR = 40;
 
 /** Every solver, guidance on and off, an odd size, two pictures at once. */
-const IN_HALVES = ["own", "pndm", "tall-odd", "two-no-guidance"];
+const IN_HALVES = ["own", "ddim", "wide", "odd-pndm", "tall-odd", "two-no-guidance"];
 
 /** Plans are kept from run to run, so cases of one size go together. */
 function bySize(a: PictureCase, b: PictureCase): number {

@@ -140,6 +140,7 @@ describe("the pipeline", () => {
       await using sd = await open();
       const first = sd.generate(REQUEST);
       await rejects(sd.generate(REQUEST), "BUSY");
+      await rejects(sd.tune(), "BUSY");
       assert.equal((await first).images.length, 1);
       assert.equal((await sd.generate(REQUEST)).images.length, 1);
     });

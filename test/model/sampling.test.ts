@@ -87,9 +87,9 @@ describe("pictures with a seed each", () => {
   it("are that from a picture, which each samples for itself", () =>
     sameAlone(checkpointPath("tiny-v"), { steps: 3, image: SLOPES }));
 
-  it("are that under a mask, whose picture each samples for itself", () => {
+  it("are that under a mask, whose picture each samples for itself", async () => {
     const data = SLOPES.data.map((_, i) => (i % 192 < 96 ? 255 : 0));
     const mask = { ...SLOPES, data };
-    return sameAlone(taskFolder("inpaint-a"), { steps: 2, image: SLOPES, mask });
+    return sameAlone(await taskFolder("inpaint-a"), { steps: 2, image: SLOPES, mask });
   });
 });

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import type { Device } from "../../engine/index.ts";
 import { StableDiffusion } from "../../model/pipeline.ts";
+import { withLatents } from "../../tools/verify/latents-spy.ts";
 import { adapters } from "../support/devices.ts";
 import { openGolden, readGolden, rmsError } from "../support/golden.ts";
 import { judge, relationBetween } from "../support/judge.ts";
-import { withLatents } from "../support/latents-spy.ts";
 import { distance, type PictureCase, requestOf, samples } from "../support/pictures.ts";
 
 interface Scene {

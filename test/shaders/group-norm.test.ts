@@ -1,7 +1,11 @@
-import { evaluate, groupNorm, silu, tensor } from "../../engine/index.ts";
+import assert from "node:assert/strict";
+import { concat, evaluate, groupNorm, silu, type Tensor, tensor } from "../../engine/index.ts";
+import { concat as concatReference } from "../reference/layout.ts";
 import { groupNormReference } from "../reference/norm.ts";
 import { close, rounded } from "../support/close.ts";
 import { describeOnEveryAdapter } from "../support/devices.ts";
+import { kernels, runAll } from "../support/fused.ts";
+import { normalOperand } from "../support/operand.ts";
 import { random } from "../support/random.ts";
 
 /** Pictures of one row, around chunks of 32 rows, and groups of 1, 3, 8, 10 and 11 channels. */
@@ -36,19 +40,6 @@ describeOnEveryAdapter("group-norm", (getDevice) => {
     });
   }
 
-  it("finds the same moments by one workgroup a group", async () => {
-    for (const sizes of CASES) {
-      const { B, P, C, groups } = sizes;
-      const x = random(25).normals(B * P * C, 2, 50);
-      const y = await evaluate(getDevice(), () => {
-        const t = groupNorm(tensor(x, [B, P, C]), groups);
-        return { ...t, attrs: { ...t.attrs, atOnce: true } };
-      });
-      const label = `[${B}, ${P}, ${C}]/${groups}`;
-      close(y, groupNormReference(x, sizes), { dtype: "f32", magnitude: 50, label });
-    }
-  });
-
   it("takes silu of the result in the same pass", async () => {
     const sizes = { B: 2, P: 9, C: 20, groups: 4 };
     const x = random(22).normals(360, 3);
@@ -76,3 +67,76 @@ describeOnEveryAdapter("group-norm", (getDevice) => {
     close(y, groupNormReference(x, sizes), { dtype: "f32", terms: 300 });
   });
 });
+
+/** Groups that lie on vec4 borders alone, in twos and in fours; more columns than a workgroup has threads. */
+const FEW = [
+  { dtype: "f16", B: 2, P: 33, C: 64, groups: 8 },
+  { dtype: "f16", B: 2, P: 3, C: 2100, groups: 1 },
+  { dtype: "f16", B: 1, P: 300, C: 24, groups: 3 },
+  { dtype: "f32", B: 2, P: 7, C: 20, groups: 2 },
+  { dtype: "f32", B: 1, P: 64, C: 320, groups: 32 },
+  { dtype: "f32", B: 3, P: 97, C: 30, groups: 3 },
+  { dtype: "f32", B: 2, P: 5, C: 7, groups: 7 },
+  { dtype: "f32", B: 1, P: 31, C: 9, groups: 3 },
+] as const;
+
+describeOnEveryAdapter(
+  "group-norm, in the form for GPUs",
+  (getDevice) => {
+    const inParts = (t: Tensor) => ({ ...t, attrs: { ...t.attrs, atOnce: false } });
+
+    it("takes one dispatch for few positions", async () => {
+      const { normals } = random(25);
+      for (const { dtype, ...sizes } of FEW) {
+        const { B, P, C, groups } = sizes;
+        const x = rounded(normals(B * P * C, 2, 50), dtype);
+        const weights = { weight: normals(C), bias: normals(C) };
+        const [weight, bias] = [tensor(weights.weight, [C]), tensor(weights.bias, [C])];
+        const y = groupNorm(tensor(x, [B, P, C], dtype), groups, weight, bias);
+        assert.deepEqual(kernels(getDevice(), { y }), ["group-norm"]);
+        const results = await runAll(getDevice(), { y });
+        const label = `[${B}, ${P}, ${C}]/${groups}`;
+        close(results.y!, groupNormReference(x, sizes, weights), { dtype, magnitude: 50, label });
+      }
+    });
+
+    for (const [dtype, form, names] of [
+      ["f16", (t: Tensor) => t, ["group-norm"]],
+      ["f32", inParts, ["group-norm-stats", "group-norm-merge", "group-norm-apply"]],
+    ] as const) {
+      it(`joins channels as it reads them, and leaves them joined: ${names.join(", ")}`, async () => {
+        for (const split of [4, 12, 20]) {
+          const r = random(26);
+          const a = normalOperand(r, [2, 33, split], dtype);
+          const b = normalOperand(r, [2, 33, 24 - split], dtype);
+          const joined = concat([a.t, b.t], -1);
+          const outputs = { y: form(groupNorm(joined, 4)), joined };
+          assert.deepEqual(kernels(getDevice(), outputs), names);
+          const results = await runAll(getDevice(), outputs);
+          const x = concatReference(a.v, b.v, 2).data;
+          assert.deepEqual([...results.joined!], [...x], `split at ${split}`);
+          const sizes = { B: 2, P: 33, C: 24, groups: 4 };
+          const expected = groupNormReference(Float32Array.from(x), sizes);
+          close(results.y!, expected, { dtype, terms: 198, label: `split at ${split}` });
+        }
+      });
+    }
+
+    it("joins no channels off vec4 borders", () => {
+      const [a, b] = [3, 5].map((C) => tensor(new Float32Array(2 * C), [1, 2, C]));
+      const y = groupNorm(concat([a!, b!], -1), 2);
+      assert.deepEqual(kernels(getDevice(), { y }), ["concat", "group-norm"]);
+    });
+
+    it("keeps the digits of a group far from zero", async () => {
+      const sizes = { B: 1, P: 48 * 48, C: 10, groups: 1 };
+      const x = random(23).normals(48 * 48 * 10, 1, 1e3);
+      const [ones, zeros] = [1, 0].map((v) => tensor(new Float32Array(10).fill(v), [10]));
+      const y = await evaluate(getDevice(), () =>
+        groupNorm(tensor(x, [1, 48, 48, 10]), 1, ones, zeros),
+      );
+      close(y, groupNormReference(x, sizes), { dtype: "f32", magnitude: 1e3 });
+    });
+  },
+  { software: false, bake: false },
+);

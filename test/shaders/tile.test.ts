@@ -66,6 +66,9 @@ describe("tiles", () => {
     assert.equal(nameOf(only.tile), "128x64");
     const small = chooseTiling(size(8192, 2560, 320), { maxWorkgroupStorage: 8192 });
     assert.equal(nameOf(small.tile), "64x64");
+    const normed = size(8192, 2560, 320, { normed: true });
+    const smaller = chooseTiling(normed, { maxWorkgroupStorage: 8192 });
+    assert.equal(nameOf(smaller.tile), "64x16", "which leaves room for a norm a row");
   });
 
   it("of a long sum are sliced where they are too few", () => {
@@ -77,6 +80,7 @@ describe("tiles", () => {
     assert.equal(slices(size(8192, 320, 2880)), 1, "enough tiles");
     assert.equal(slices(size(128, 1280, 11520, { batch: 2 })), 1, "batches");
     assert.equal(slices(size(128, 1280, 11520, { gated: true })), 1, "gates");
+    assert.equal(slices(size(128, 1280, 11520, { normed: true })), 1, "norms");
   });
 });
 

@@ -257,6 +257,23 @@ const normalise: Motif = (x, g) => {
   return g.r.uniform() < 0.5 ? silu(y) : y;
 };
 
+/** As in a transformer: tokens (of a product, or not), their norm, a product of it, perhaps gated. */
+const normThenProject: Motif = (x, g) => {
+  const rows = g.r.uniform() < 0.6 ? (project(x, g) ?? x) : x;
+  const C = rows.shape.at(-1)!;
+  const weight = () => (g.r.uniform() < 0.7 ? g.weight([C]) : null);
+  return g.r.pick([project, gated])(layerNorm(rows, [C], weight(), weight(), EPS), g);
+};
+
+/** As in a UNet on the way up: pictures beside each other, normalised, and themselves. */
+const joinThenNorm: Motif = (x, g) => {
+  const C = g.r.pick([4, 8]);
+  if (x.shape.length < 3 || x.shape.at(-1)! % 4 !== 0) return undefined;
+  const both = concat([x, g.like(x.shape.with(-1, C))], -1);
+  const normed = groupNorm(both, g.r.pick([1, 2, 4]), null, null, EPS);
+  return g.r.uniform() < 0.7 ? add(normed, both) : normed;
+};
+
 const attend: Motif = (x, g) => {
   if (x.shape.length !== 3) return undefined;
   const [B, , C] = x.shape as [number, number, number];
@@ -304,6 +321,8 @@ const MOTIFS: readonly Motif[] = [
   convolve,
   convolve,
   normalise,
+  normThenProject,
+  joinThenNorm,
   attend,
   resize,
   pool,

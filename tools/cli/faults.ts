@@ -4,11 +4,17 @@ import type { CliContext } from "./context.ts";
 
 export const INTERRUPTED = 130;
 
+/** What it takes to tell a fault. */
+export interface FaultContext {
+  readonly terminal: Pick<CliContext["terminal"], "out" | "err">;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Says what went wrong on standard error, and as a JSON line too where that was asked for. Returns
  * the exit status: that of the error's code, 130 after Ctrl-C, 1 for what nobody foresaw.
  */
-export function reportFault(error: unknown, context: CliContext, json: boolean): number {
+export function reportFault(error: unknown, context: FaultContext, json: boolean): number {
   const { terminal, signal } = context;
   if (signal.aborted && !(error instanceof DiffusionError)) {
     terminal.err("interrupted\n");

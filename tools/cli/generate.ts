@@ -40,6 +40,7 @@ async function generate(options: GenerateOptions, context: CliContext): Promise<
 const FIELDS = [
   ...["negativePrompt", "steps", "guidanceScale", "guidanceRescale", "scheduler", "seed"],
   ...["width", "height", "numImages", "strength", "maskMode", "noiseLevel", "eta", "rng"],
+  ...["tile", "tileOverlap"],
   ...["clipSkip", "promptSyntax", "vaeTiling", "watermark", "guidanceStart", "guidanceStop"],
   ...["guidanceSchedule", "guidanceFrom", "thresholding", "thresholdingRatio", "sampleMaxValue"],
   "mimicScale",

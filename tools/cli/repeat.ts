@@ -31,6 +31,8 @@ const OPTIONS: readonly (readonly [field: string, option: string])[] = [
   ["strength", "--strength"],
   ["maskMode", "--mask-mode"],
   ["noiseLevel", "--noise-level"],
+  ["tile", "--tile"],
+  ["tileOverlap", "--tile-overlap"],
   ["eta", "--eta"],
   ["clipSkip", "--clip-skip"],
   ["promptSyntax", "--prompt-syntax"],

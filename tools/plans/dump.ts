@@ -75,11 +75,11 @@ function blockOf(label: string): string {
 
 function dumpDispatch({ kernel, params, operands }: Dispatch): string {
   const written = kernel.operands.filter(({ access }) => access === "write");
-  const results = written.map(({ name }) => dumpResult(operands[name]!)).join("+");
+  const results = written.flatMap(({ name }) => operands[name] ?? []).map(dumpResult);
   const groups = kernel.workgroups(params).join("x");
   const bytes = sum([...new Set(Object.values(operands))].map(storageBytes));
   const mflop = Number((kernel.flops(params) / 1e6).toPrecision(4));
-  return `${results} ${groups} ${kernel.bytes?.(params) ?? bytes} ${mflop}`;
+  return `${results.join("+")} ${groups} ${kernel.bytes?.(params) ?? bytes} ${mflop}`;
 }
 
 function dumpResult({ tensor, type, vectors }: Storage): string {

@@ -24,6 +24,7 @@ from transformers.models.dpt.image_processing_pil_dpt import DPTImageProcessorPi
 
 from blocks import renamed, share_equal
 from load import FIXTURES
+from published import DPT
 from record import record
 from regenerate import regenerate
 from store import write_json, write_tensors
@@ -42,10 +43,6 @@ TINY = {
     "backbone_config": {
         **BACKBONE, "embedding_size": 8, "hidden_sizes": [16, 24, 32, 40], "depths": [2, 1, 2], "num_groups": 4,
     },
-}
-FULL = {
-    "is_hybrid": True, "reassemble_factors": [1, 1, 1, 0.5], "neck_hidden_sizes": [256, 512, 768, 768],
-    "backbone_config": {**BACKBONE, "depths": [3, 4, 9]},
 }
 PROCESSOR = {"size": {"height": 64, "width": 64}}
 
@@ -76,7 +73,7 @@ def save_all(folder: Path) -> None:
 
 def save_names(path: Path) -> None:
     with torch.device("meta"):
-        model = DPTForDepthEstimation(DPTConfig(**FULL))
+        model = DPTForDepthEstimation(DPTConfig(**DPT))
     tensors = {name: list(tensor.shape) for name, tensor in sorted(model.state_dict().items())}
     write_json(path, {"config": plain(model.config), "tensors": tensors}, indent=None)
 

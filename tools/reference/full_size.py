@@ -1,11 +1,13 @@
 """A full-size Stable Diffusion 2 folder with random weights, and goldens of it by diffusers in f32 on the CPU.
 
-usage: full_size.py DIR [--vocabulary CLIP_TOKENIZER_DIR]
+usage: full_size.py DIR [--form NAME] [--vocabulary CLIP_TOKENIZER_DIR]
 
-Writes DIR as a diffusers folder (f16 safetensors, 2.6 GB; v-prediction, DDIM) and DIR/golden.safetensors:
+Without --form writes DIR as a diffusers folder (f16 safetensors, 2.6 GB; v-prediction, DDIM) and DIR/golden.safetensors:
   text/ids i32 [2,77], text/output [2,77,1024]
   unet/<8x8|16x16>/sample [2,4,h,w], …/timestep [1], unet/encoder_hidden_states [2,77,1024] (= text/output), …/output [2,4,h,w]
   vae/<8x8|16x16>/z [1,4,h,w] (latents already divided by 0.18215), …/output [1,3,8h,8w]
+With --form (a name of published.py: base, 768-v, turbo, inpainting, depth, x4-upscaling) writes that checkpoint whole
+and no goldens: `npm run verify` compares it with diffusers.
 One component is in memory at a time: 1.7 GB while it is built, 3.5 GB while it runs.
 """
 
@@ -15,45 +17,38 @@ import json
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, DPTConfig, DPTForDepthEstimation
 
+from published import DPT, END, FORMS, START, TEXT, VAE, Form, save_schedulers
 from store import write_json, write_tensors
-from tiny import SCALING_FACTOR, TINY_V, model_index
-from weights import randomize
+from tiny import SCALING_FACTOR, TINY_V, model_index, set_contrast
+from verify_stages import given_image
+from weights import randomize, round_to_f16
 
 SIDES = (8, 16)
 TIMESTEP = 957.375
-START, END = 49406, 49407
 # "a photograph of an astronaut riding a horse", and the empty prompt; padded with id 0.
 PROMPTS = [[START, END], [START, 320, 8853, 539, 550, 18376, 6765, 320, 4558, END]]
 
-TEXT = dict(
-    vocab_size=49408, hidden_size=1024, intermediate_size=4096, num_hidden_layers=23, num_attention_heads=16,
-    max_position_embeddings=77, hidden_act="gelu", layer_norm_eps=1e-5, projection_dim=512,
-    bos_token_id=START, eos_token_id=END, pad_token_id=1,
-)
-UNET = dict(
-    sample_size=96, in_channels=4, out_channels=4, layers_per_block=2, block_out_channels=(320, 640, 1280, 1280),
-    down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
-    up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
-    cross_attention_dim=1024, attention_head_dim=[5, 10, 20, 20], use_linear_projection=True,
-)
-VAE = dict(
-    in_channels=3, out_channels=3, latent_channels=4, sample_size=768, scaling_factor=SCALING_FACTOR,
-    block_out_channels=(128, 256, 512, 512), layers_per_block=2,
-    down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-)
+UNET = FORMS["768-v"].unet
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--vocabulary", type=Path, help="a CLIP tokenizer folder to copy")
+    parser.add_argument("--form", choices=list(FORMS), help="a published checkpoint's form, without goldens")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.form:
+        save_form(FORMS[options.form], options.folder)
+        save_vocabulary(options.folder, options.vocabulary)
+        return
     save_small_files(options.folder, options.vocabulary)
     golden: dict[str, torch.Tensor] = {}
     with torch.no_grad():
@@ -68,11 +63,56 @@ def main() -> None:
 def save_small_files(folder: Path, vocabulary: Path | None) -> None:
     write_json(folder / "scheduler" / "scheduler_config.json", TINY_V.scheduler)
     write_json(folder / "model_index.json", model_index(TINY_V))
+    save_vocabulary(folder, vocabulary)
+
+
+def save_vocabulary(folder: Path, vocabulary: Path | None) -> None:
     if vocabulary is None:
         return
     (folder / "tokenizer").mkdir(exist_ok=True)
     for name in ("vocab.json", "merges.txt", "special_tokens_map.json", "tokenizer_config.json"):
-        shutil.copyfile(vocabulary / name, folder / "tokenizer" / name)
+        if (vocabulary / name).exists():
+            shutil.copyfile(vocabulary / name, folder / "tokenizer" / name)
+
+
+@torch.no_grad()
+def save_form(form: Form, folder: Path) -> None:
+    save_schedulers(form, folder)
+    parts = {
+        "text_encoder": (lambda: CLIPTextModel(CLIPTextConfig(**TEXT)), 1, None),
+        "unet": (lambda: UNet2DConditionModel(**form.unet), 2, None),
+        "vae": (lambda: AutoencoderKL(**form.vae), 3, in_range),
+    }
+    if form.has_depth:
+        parts["depth_estimator"] = (lambda: DPTForDepthEstimation(DPTConfig(**DPT)), 4, above_zero)
+        write_json(folder / "feature_extractor" / "preprocessor_config.json", PROCESSOR)
+    for name, (build, seed, adjust) in parts.items():
+        # The same seed makes the same weights: what is there is taken as it is.
+        if not (folder / name / "config.json").exists():
+            make(build, name, seed, folder, adjust)
+
+
+# As the published folder's own: DPTImageProcessor with its class's values.
+PROCESSOR = {
+    "image_processor_type": "DPTImageProcessor", "do_resize": True, "size": {"height": 384, "width": 384},
+    "keep_aspect_ratio": False, "ensure_multiple_of": 1, "resample": 3, "do_rescale": True,
+    "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
+}
+
+
+def in_range(vae: AutoencoderKL) -> None:
+    """Random weights decode to pictures beyond black and white, where every error is cut off."""
+    set_contrast(vae, SimpleNamespace(seed=3))
+
+
+def above_zero(model: DPTForDepthEstimation) -> None:
+    """The last ReLU cuts off a few of the pixels of verify's picture, not all."""
+    last, seen = model.head.head[4], []
+    hook = last.register_forward_hook(lambda module, args, output: seen.append(output))
+    picture = torch.from_numpy(np.array(given_image(384, 384))).permute(2, 0, 1)
+    model((picture.float() / 127.5 - 1)[None])
+    hook.remove()
+    last.bias -= torch.quantile(seen[0], 0.02)
 
 
 def text_golden(folder: Path, golden: dict) -> None:
@@ -103,13 +143,16 @@ def vae_golden(folder: Path, golden: dict) -> None:
         golden[f"{name}/output"] = timed(name, lambda: model.decode(latents).sample)
 
 
-def make(build, name: str, seed: int, folder: Path) -> torch.nn.Module:
+def make(build, name: str, seed: int, folder: Path, adjust=None) -> torch.nn.Module:
     """Builds and saves one component in f16, then gives it back in f32 with exactly the stored weights."""
     gc.collect()
     torch.set_default_dtype(torch.float16)
     model = build().eval().requires_grad_(False)
     torch.set_default_dtype(torch.float32)
     randomize(model, name, seed)
+    if adjust:
+        adjust(model.float())
+        round_to_f16(model)
     model.half().save_pretrained(folder / name, safe_serialization=True, max_shard_size="10GB")
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(json.dumps({"component": name, "parameters": parameters}), flush=True)

@@ -13,6 +13,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from published import SCHEDULER_2022
 from store import write_json, write_tensors
 from vocabulary import save_tokenizer, vocabulary_size
 from weights import assert_lively, gain_of, randomize, round_to_f16
@@ -35,20 +36,6 @@ class Config:
     vae: dict
     text_prefix: str
 
-
-# The keys and values of the scheduler files that Stable Diffusion 2 was published with in 2022.
-SCHEDULER_2022 = {
-    "_diffusers_version": "0.8.0",
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "beta_start": 0.00085,
-    "clip_sample": False,
-    "num_train_timesteps": 1000,
-    "set_alpha_to_one": False,
-    "skip_prk_steps": True,
-    "steps_offset": 1,
-    "trained_betas": None,
-}
 
 TINY_V = Config(
     name="tiny-v",

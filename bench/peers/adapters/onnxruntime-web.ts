@@ -1,7 +1,8 @@
 /** onnxruntime-web on its WebGPU provider; operands and result stay on the GPU. */
 import { loadWebGPU } from "../../../engine/platform/dawn.node.ts";
-import { onnxCase } from "../onnx/case.ts";
-import { load, type Peer, versionOf } from "../peer.ts";
+import { type OnnxCase, onnxCase } from "../onnx/case.ts";
+import { onnxUnet } from "../onnx/unet.ts";
+import { load, type Peer, type Prepared, versionOf } from "../peer.ts";
 
 export async function open(): Promise<Peer> {
   const gpu = await loadWebGPU();
@@ -13,34 +14,41 @@ export async function open(): Promise<Peer> {
   return {
     name: "onnxruntime-web",
     version: versionOf("onnxruntime-web"),
-    async prepare(c, given) {
-      const made = onnxCase(c, given);
-      const session = await ort.InferenceSession.create(made.model, {
-        executionProviders: [{ name: "webgpu", preferredLayout: "NHWC" }],
-        graphOptimizationLevel: "all",
-        preferredOutputLocation: "gpu-buffer",
-      });
-      const device: GPUDevice = await ort.env.webgpu.device;
-      const buffers: GPUBuffer[] = [];
-      const feeds = Object.entries(made.inputs).map(([name, { shape, data }]) => {
-        const buffer = uploaded(device, data);
-        buffers.push(buffer);
-        return [name, ort.Tensor.fromGpuBuffer(buffer, { dataType: "float32", dims: shape })];
-      });
-      const inputs = Object.fromEntries(feeds);
-      let last: { getData(): Promise<Float32Array>; dispose(): void } | undefined;
-      return {
-        async run() {
-          last?.dispose();
-          last = (await session.run(inputs)).y;
-          await device.queue.onSubmittedWorkDone();
-        },
-        output: async () => made.ours(await last!.getData()),
-        async dispose() {
-          await session.release();
-          for (const buffer of buffers) buffer.destroy();
-        },
-      };
+    prepare: (c, given) => session(ort, onnxCase(c, given)),
+    prepareUnet: async (c) => session(ort, await onnxUnet(c)),
+  };
+}
+
+async function session(
+  // biome-ignore lint/suspicious/noExplicitAny: the package is not there when our code is checked
+  ort: any,
+  { model, inputs: given, ours }: Pick<OnnxCase, "model" | "inputs" | "ours">,
+): Promise<Prepared> {
+  const session = await ort.InferenceSession.create(model, {
+    executionProviders: [{ name: "webgpu", preferredLayout: "NHWC" }],
+    graphOptimizationLevel: "all",
+    preferredOutputLocation: "gpu-buffer",
+  });
+  const device: GPUDevice = await ort.env.webgpu.device;
+  const buffers: GPUBuffer[] = [];
+  const feeds = Object.entries(given).map(([name, { shape, data }]) => {
+    const buffer = uploaded(device, data);
+    buffers.push(buffer);
+    return [name, ort.Tensor.fromGpuBuffer(buffer, { dataType: "float32", dims: shape })];
+  });
+  const inputs = Object.fromEntries(feeds);
+  const [output] = session.outputNames;
+  let last: { getData(): Promise<Float32Array>; dispose(): void } | undefined;
+  return {
+    async run() {
+      last?.dispose();
+      last = (await session.run(inputs))[output];
+      await device.queue.onSubmittedWorkDone();
+    },
+    output: async () => ours(await last!.getData()),
+    async dispose() {
+      await session.release();
+      for (const buffer of buffers) buffer.destroy();
     },
   };
 }

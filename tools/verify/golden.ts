@@ -1,6 +1,6 @@
 /** Tensors that PyTorch wrote, as our layout has them: pictures channels last. */
-import { openFile } from "../engine/platform/file.node.ts";
-import { readSafetensors, type StoredTensor } from "../engine/safetensors.ts";
+import { openFile } from "../../engine/platform/file.node.ts";
+import { readSafetensors, type StoredTensor } from "../../engine/safetensors.ts";
 
 export interface Golden {
   readonly shape: readonly number[];

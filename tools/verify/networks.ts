@@ -1,5 +1,5 @@
 /**
- * The three networks, each on the inputs that PyTorch had: text encoder, one UNet evaluation, VAE decoder.
+ * The networks, each on the inputs that PyTorch had: text encoder, one UNet evaluation, VAE decoder and encoder.
  * They are compiled as the pipeline compiles them: what depends on prompt or timestep alone is a plan apart.
  */
 import {
@@ -12,22 +12,30 @@ import {
   type Shape,
   type Tensor,
   type WeightCache,
-} from "../engine/index.ts";
-import { Weights } from "../engine/parameters.ts";
-import type { StoredTensor } from "../engine/safetensors.ts";
-import { textEncoder } from "../model/clip.ts";
-import { textGraph, timeGraph } from "../model/denoise.ts";
-import type { ModelFolder } from "../model/folder.node.ts";
-import { timestepEmbedding, unet } from "../model/unet.ts";
-import { vaeDecoder } from "../model/vae.ts";
+} from "../../engine/index.ts";
+import { Weights } from "../../engine/parameters.ts";
+import type { StoredTensor } from "../../engine/safetensors.ts";
+import { textEncoder } from "../../model/clip.ts";
+import { textGraph, timeGraph } from "../../model/denoise.ts";
+import { encodeMoments } from "../../model/encode.ts";
+import type { ModelFolder } from "../../model/folder.node.ts";
+import { timestepEmbedding, unet } from "../../model/unet.ts";
+import { vaeDecoder } from "../../model/vae.ts";
 import type { Golden } from "./golden.ts";
 
 export const STAGES = ["text", "unet", "vae"] as const;
 export type Stage = (typeof STAGES)[number];
 
 export interface StageInputs {
-  readonly text: { readonly ids: Golden };
-  readonly unet: { readonly sample: Golden; readonly timestep: number; readonly context: Golden };
+  /** `skip`: layers that are left out at the end. */
+  readonly text: { readonly ids: Golden; readonly skip?: number };
+  /** `label`: the x4 upscaler's noise level. */
+  readonly unet: {
+    readonly sample: Golden;
+    readonly timestep: number;
+    readonly context: Golden;
+    readonly label?: number | undefined;
+  };
   readonly vae: { readonly z: Golden };
 }
 
@@ -39,6 +47,13 @@ export interface StageOptions {
   readonly onRead?: (bytes: number) => void;
 }
 
+/** The folder's part that a stage reads. */
+interface Part {
+  readonly text: "textEncoder";
+  readonly unet: "unet";
+  readonly vae: "vae";
+}
+
 /** A network compiled, its weights loaded, its inputs written. */
 export interface CompiledStage {
   /** In the order that they run; the last has the output `y`. */
@@ -46,24 +61,24 @@ export interface CompiledStage {
 }
 
 type Compile<S extends Stage> = (
-  folder: ModelFolder,
+  folder: Pick<ModelFolder, Part[S]>,
   inputs: StageInputs[S],
   options: StageOptions,
 ) => Promise<CompiledStage>;
 
 export const compileStage: { readonly [S in Stage]: Compile<S> } = {
-  async text(folder, { ids }, options) {
-    const w = Weights.of("text_encoder", heard(await folder.textEncoder.tensors(), options));
+  async text(folder, { ids, skip }, options) {
+    const w = await weightsOf("text_encoder", folder.textEncoder, options);
     const x = input("ids", ids.shape, "i32");
-    const y = textEncoder(w, folder.textEncoder.config, x, options.dtype);
+    const y = textEncoder(w, folder.textEncoder.config, x, options.dtype, { skip });
     const plan = await compilePart(options, "text", { y: cast(y, "f32") });
     plan.write("ids", ids.data);
     return { plans: [plan] };
   },
 
-  async unet(folder, { sample, timestep, context }, options) {
+  async unet(folder, { sample, timestep, context, label }, options) {
     const { config } = folder.unet;
-    const w = Weights.of("unet", heard(await folder.unet.tensors(), options));
+    const w = await weightsOf("unet", folder.unet, options);
     const { dtype } = options;
 
     const textOutputs = textGraph(w, config, cast(input("context", context.shape), dtype));
@@ -71,9 +86,14 @@ export const compileStage: { readonly [S in Stage]: Compile<S> } = {
     prompt.write("context", context.data);
 
     const sinusoids = timestepEmbedding([timestep], config);
-    const timeOutputs = timeGraph(w, cast(input("sinusoids", [1, sinusoids.length]), dtype));
+    const timeOutputs = timeGraph(
+      w,
+      cast(input("sinusoids", [1, sinusoids.length]), dtype),
+      label === undefined ? undefined : input("label", [1], "i32"),
+    );
     const times = await compilePart(options, "times", timeOutputs);
     times.write("sinusoids", sinusoids);
+    if (label !== undefined) times.write("label", [label]);
 
     const given = (name: string, { shape, dtype }: Tensor) => input(name, shape, dtype);
     const condition = {
@@ -89,7 +109,7 @@ export const compileStage: { readonly [S in Stage]: Compile<S> } = {
   },
 
   async vae(folder, { z }, options) {
-    const w = Weights.of("vae", heard(await folder.vae.tensors(), options));
+    const w = await weightsOf("vae", folder.vae, options);
     const x = cast(input("z", z.shape), options.dtype);
     const y = cast(vaeDecoder(w, folder.vae.config, x), "f32");
     const plan = await compilePart(options, "vae", { y });
@@ -97,6 +117,26 @@ export const compileStage: { readonly [S in Stage]: Compile<S> } = {
     return { plans: [plan] };
   },
 };
+
+/** Another timestep for a compiled UNet. */
+export function writeTimestep({ plans }: CompiledStage, folder: ModelFolder, timestep: number) {
+  const [, times] = plans;
+  times!.write("sinusoids", timestepEmbedding([timestep], folder.unet.config));
+}
+
+/** Pictures [B, H, W, 3] in -1..1 to the moments of their latents, in f32. */
+export async function compileEncoder(
+  folder: ModelFolder,
+  picture: Golden,
+  options: StageOptions,
+): Promise<CompiledStage> {
+  const w = await weightsOf("vae", folder.vae, options);
+  const x = input("picture", picture.shape);
+  const y = cast(encodeMoments(w, folder.vae.config, x, options.dtype), "f32");
+  const plan = await compilePart(options, "encode", { y });
+  plan.write("picture", picture.data);
+  return { plans: [plan] };
+}
 
 /** Runs a compiled network once. -> y, channels last, and its shape. */
 export async function runStage({
@@ -118,6 +158,19 @@ function compilePart(
   bind: Readonly<Record<string, GPUBuffer>> = {},
 ): Promise<Plan> {
   return compile(device, outputs, { label, weights, bind });
+}
+
+type Component = Pick<ModelFolder["unet"], "tensors">;
+
+/** The parameters that a cache knows already: by others it would load the same weights again. */
+const KNOWN = new WeakMap<WeightCache, Map<Component, Weights>>();
+
+async function weightsOf(part: string, from: Component, options: StageOptions): Promise<Weights> {
+  const known = KNOWN.get(options.weights) ?? new Map<Component, Weights>();
+  KNOWN.set(options.weights, known);
+  const found = known.get(from) ?? Weights.of(part, heard(await from.tensors(), options));
+  known.set(from, found);
+  return found;
 }
 
 type Tensors = ReadonlyMap<string, StoredTensor>;
