@@ -53,7 +53,7 @@ import { noising } from "./tasks/noise-level.ts";
 import { marked, pictureOf } from "./tasks/picture.ts";
 import { besideOf, type Run, type Start, startOf } from "./tasks/start.ts";
 import { type Task, taskOf } from "./tasks/task.ts";
-import { type Sides, type TileGrid, tileGrid } from "./tile-grid.ts";
+import { type TileGrid, tileGrid } from "./tile-grid.ts";
 import { timestepEmbedding } from "./unet.ts";
 
 /** The prompts of a run, how they make up the halves of guidance, and what the conditions count. */

@@ -127,18 +127,23 @@ function wholeSheet(checked: readonly CheckedRequest[], onStep: SheetRequest["on
   const work = total((each) => each.evaluations * weight(each));
   // Of the first step: what comes before it is loading.
   let started: number | undefined;
-  let [cell, step, done] = [0, 0, 0];
+  let [cell, stepsBefore, workBefore] = [0, 0, 0];
   return {
     /** For the cell that is painted next. */
     cell(each: CheckedRequest) {
-      cell++;
-      return ({ timestep, elapsedMs: ofCell }: StepEvent) => {
-        step++;
-        done += weight(each);
-        started ??= performance.now() - ofCell;
+      const before = { steps: stepsBefore, work: workBefore };
+      stepsBefore += each.evaluations;
+      workBefore += each.evaluations * weight(each);
+      const number = ++cell;
+      return (event: StepEvent) => {
+        const { tile = 1, tiles = 1 } = event;
+        const done = before.work + weight(each) * (event.step - 1 + tile / tiles);
+        started ??= performance.now() - event.elapsedMs;
         const elapsedMs = performance.now() - started;
-        const etaMs = (elapsedMs / done) * (work - done);
-        onStep?.({ ...{ step, steps, timestep, elapsedMs, etaMs }, cell, cells: checked.length });
+        onStep?.({
+          ...{ ...event, step: before.steps + event.step, steps, elapsedMs },
+          ...{ etaMs: (elapsedMs / done) * (work - done), cell: number, cells: checked.length },
+        });
       };
     },
   };
