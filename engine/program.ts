@@ -61,20 +61,32 @@ export function lowerWeight(weight: Tensor, target: Target): Program {
 /** Applies rewrites until none does; new tensors are rewritten in their turn. */
 function rewrite(outputs: Outputs, target: Target): Outputs {
   const done = new Map<Tensor, Tensor>();
-  const visit = (t: Tensor): Tensor => {
-    const known = done.get(t);
-    if (known) return known;
-    const inputs = mapValues(t.inputs, visit);
+  const others = new Map<Tensor, Tensor | undefined>();
+  /** What t becomes, or what has to be rewritten before that is known. */
+  const visit = (t: Tensor): Tensor | readonly Tensor[] => {
+    const waiting = Object.values(t.inputs).filter((input) => !done.has(input));
+    if (waiting.length > 0) return waiting;
+    const inputs = mapValues(t.inputs, (input) => done.get(input)!);
     const changed = Object.keys(inputs).some((name) => inputs[name] !== t.inputs[name]);
     const rebuilt = changed ? withInputs(t, inputs) : t;
-    const other = LOWERINGS[t.op]?.rewrite?.(rebuilt, target);
-    const result = other ? standIn(visit(other), t) : rebuilt;
-    done.set(t, result);
-    done.set(result, result);
-    return result;
+    if (!others.has(t)) others.set(t, LOWERINGS[t.op]?.rewrite?.(rebuilt, target));
+    const other = others.get(t);
+    if (!other) return rebuilt;
+    return done.has(other) ? standIn(done.get(other)!, t) : [other];
   };
-  for (const t of reachable(outputs)) visit(t);
-  return mapValues(outputs, visit);
+  // A stack of our own: attention over many pixels becomes chains of thousands of tensors.
+  const stack = reachable(outputs).reverse();
+  for (let t = stack.pop(); t; t = stack.pop()) {
+    if (done.has(t)) continue;
+    const result = visit(t);
+    if (Array.isArray(result)) {
+      stack.push(t, ...result);
+    } else {
+      done.set(t, result as Tensor);
+      done.set(result as Tensor, result as Tensor);
+    }
+  }
+  return mapValues(outputs, (t) => done.get(t)!);
 }
 
 /** The tensors that depend on parameters alone. Rewriting may have put a tensor's turn before that of its inputs. */

@@ -29,8 +29,12 @@ export function real(name: string, value: unknown, { min, max }: Range): number 
   throw bad(`${name} must be a number between ${min} and ${max} (got ${show(value)})`);
 }
 
-export function side(name: string, value: unknown, hint?: string): number {
-  const { min, max, multiple } = LIMITS.size;
+export function side(
+  name: string,
+  value: unknown,
+  hint?: string,
+  { min, max, multiple }: Range & { readonly multiple: number } = LIMITS.size,
+): number {
   const number = typeof value === "number" ? value : Number.NaN;
   if (number >= min && number <= max && number % multiple === 0) return number;
   const nearest = Math.min(max, Math.max(min, Math.round(number / multiple) * multiple));

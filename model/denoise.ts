@@ -22,7 +22,7 @@ import { STATE_PLANES, samplerStep, TABLE_COLUMNS } from "../shaders/sampler-ste
 import type { UnetConfig } from "./config.ts";
 import { guide } from "./guidance.ts";
 import type { Stage } from "./run-guidance.ts";
-import { textProjections, timeProjections, unet } from "./unet.ts";
+import { type Condition, textProjections, timeProjections, unet } from "./unet.ts";
 
 /** The sizes that a plan is compiled for. */
 export interface LatentShape {
@@ -91,36 +91,66 @@ export interface StepSizes {
  * [repeats·B, h, w, channels], which stays the same in all steps.
  */
 export function stepGraph(w: Weights, config: UnetConfig, sizes: StepSizes): { next: Tensor } {
-  const { batch, height, width, channels } = sizes.latents;
-  const shape = [STATE_PLANES, batch, height, width, channels];
-  const state = input("state", shape, "f32");
-  const step = input("step", [1], "i32");
-  const table = input("table", [sizes.evaluations, TABLE_COLUMNS], "f32");
-  const times = input("times", sizes.times.shape, "f32");
-  const text = new Map(
-    Object.entries(sizes.text).map(([path, t]) => [path, input(path, t.shape, t.dtype)] as const),
-  );
-  const params = { pixels: batch * height * width, repeats: sizes.repeats };
-  const inShape = [sizes.repeats * batch, height, width, channels];
-  const x = custom(modelInput, params, { state, table, step }, inShape, sizes.dtype);
-  const condition = { times: embedding(step, times), text: (path: string) => text.get(path)! };
-  const m = unet(w, config, withBeside(x, sizes), condition);
-  const noise = sizes.noise && { noise: input("noise", shape.slice(1), "f32") };
-  if (!sizes.stage) {
-    return { next: custom(samplerStep, params, { state, m, table, step, ...noise }, shape, "f32") };
-  }
-  const { rescale, thresholding, weighted } = sizes.stage;
-  const scales = input("guidance", [sizes.evaluations, GUIDANCE_COLUMNS], "f32");
-  const weights = weighted ? input("conditions", [sizes.repeats - 1], "f32") : undefined;
-  const guided = guide(m, { state, step, table: scales, weights, rescale, thresholding });
-  const operands = { state, m: guided, table, step, ...noise };
-  return { next: custom(samplerStep, { ...params, repeats: 1 }, operands, shape, "f32") };
+  const inputs = stepInputs(sizes);
+  const m = unet(w, config, unetInput(inputs, sizes), conditionOf(inputs.step, sizes));
+  return { next: solverStep(m, inputs, sizes) };
 }
 
-/** The UNet's input: the latents first, unscaled channels after them. */
-function withBeside(x: Tensor, { beside, dtype }: StepSizes): Tensor {
+/** What every step reads. */
+export interface StepInputs {
+  readonly state: Tensor;
+  readonly step: Tensor;
+  readonly table: Tensor;
+}
+
+export function stepInputs({ latents, evaluations }: StepSizes): StepInputs {
+  const { batch, height, width, channels } = latents;
+  return {
+    state: input("state", [STATE_PLANES, batch, height, width, channels], "f32"),
+    step: input("step", [1], "i32"),
+    table: input("table", [evaluations, TABLE_COLUMNS], "f32"),
+  };
+}
+
+/** The latents as the UNet takes them: scaled, once for each half of guidance, unscaled channels after them. */
+export function unetInput({ state, table, step }: StepInputs, sizes: StepSizes): Tensor {
+  const { latents, repeats, dtype, beside } = sizes;
+  const { batch, height, width, channels } = latents;
+  const shape = [repeats * batch, height, width, channels];
+  const params = { pixels: batch * height * width, repeats };
+  const x = custom(modelInput, params, { state, table, step }, shape, dtype);
   if (!beside) return x;
   return concat([x, input("beside", x.shape.with(-1, beside), dtype)], -1);
+}
+
+/** The step's row of the times, and the text's keys and values: inputs made by other plans. */
+export function conditionOf(step: Tensor, { times, text }: StepSizes): Condition {
+  const projections = new Map(
+    Object.entries(text).map(([path, t]) => [path, input(path, t.shape, t.dtype)] as const),
+  );
+  const rows = input("times", times.shape, "f32");
+  return { times: embedding(step, rows), text: (path) => projections.get(path)! };
+}
+
+/** The state after a step, of what the UNet predicts: m [repeats·B, h, w, C]. */
+export function solverStep(
+  m: Tensor,
+  { state, table, step }: StepInputs,
+  sizes: StepSizes,
+): Tensor {
+  const { latents, repeats, evaluations } = sizes;
+  const shape = state.shape;
+  const params = { pixels: latents.batch * latents.height * latents.width, repeats };
+  const noise = sizes.noise && { noise: input("noise", shape.slice(1), "f32") };
+  if (!sizes.stage) {
+    return custom(samplerStep, params, { state, m, table, step, ...noise }, shape, "f32");
+  }
+  const { rescale, thresholding, weighted } = sizes.stage;
+  const scales = input("guidance", [evaluations, GUIDANCE_COLUMNS], "f32");
+  const weights = weighted ? input("conditions", [repeats - 1], "f32") : undefined;
+  const guided = guide(m, { state, step, table: scales, weights, rescale, thresholding });
+  const operands = { state, m: guided, table, step, ...noise };
+  return custom(samplerStep, { ...params, repeats: 1 }, operands, shape, "f32");
 }
 
 /** The sampler's rows as sampler-step.wgsl reads them, with one guidance scale, or one for each row. */

@@ -37,6 +37,15 @@ function isTooLarge(error: unknown): error is DiffusionError {
   return error instanceof DiffusionError && TOO_LARGE.includes(error.code);
 }
 
+/** For the UNet of the upscaler: what makes its plans smaller. */
+export function hintingAtTiles(error: unknown): unknown {
+  if (!isTooLarge(error)) return error;
+  return new DiffusionError(error.code, error.message, {
+    cause: error,
+    hint: "Try --dtype f16, and smaller tiles of the image: --tile 256, --tile 128.",
+  });
+}
+
 /** With the stage, and all that may help. */
 function hinted(error: unknown): unknown {
   if (!isTooLarge(error)) return error;

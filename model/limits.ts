@@ -18,6 +18,10 @@ export const LIMITS = {
   eta: { min: 0, max: 1 },
   clipSkip: { min: 0, max: 24 },
   size: { min: 64, max: 2048, multiple: 8 },
+  /** A side of the picture to enlarge, in pixels: the state of 1024x1024 latents nearly fills a binding (128 MiB). */
+  enlarged: { max: 1024 },
+  /** A side of a tile of it. One of 512 is what `size` allows in one piece. */
+  tile: { min: 16, max: 512, multiple: 8 },
   numImages: { min: 1, max: 16 },
 } as const;
 

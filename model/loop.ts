@@ -1,10 +1,11 @@
 /** The denoising loop on the host: a number written and a submit for each step. */
 import { DiffusionError } from "../engine/errors.ts";
 import type { Plan } from "../engine/index.ts";
-import type { Sampler } from "../sampler/index.ts";
+import type { Sampler, Step } from "../sampler/index.ts";
 import type { NoiseSource } from "./denoise.ts";
 import type { Previews } from "./preview.ts";
 import type { GenerateRequest, StepEvent } from "./request.ts";
+import type { TileGrid } from "./tile-grid.ts";
 
 /** Steps that may be under way on the GPU before the host waits for the oldest. */
 const IN_FLIGHT = 2;
@@ -18,31 +19,82 @@ export interface LoopOptions extends Pick<GenerateRequest, "signal" | "onStep"> 
   readonly before?: ((row: number) => void) | undefined;
 }
 
+/** What is submitted at one time, and what is told when it is done. */
+interface Work {
+  submit(): void;
+  event(elapsedMs: number): StepEvent;
+}
+
 /**
  * Runs the step plan once for each row, and writes the noise of those that draw one before them. Throws
  * `signal.reason` when aborted, what `onStep` throws, DEVICE_LOST, GPU_VALIDATION; steps that were submitted before still run.
  */
-export async function runSteps(
-  plan: Plan,
+export function runSteps(plan: Plan, { rows }: Sampler, options: LoopOptions): Promise<void> {
+  const work = rows.map((row, i) => ({
+    submit() {
+      options.before?.(i);
+      runStep(plan, row, i, options);
+    },
+    event: (elapsedMs: number) => eventOf(rows, i, elapsedMs, 1, 1),
+  }));
+  return runInTurn(plan, work, options);
+}
+
+/** The same where the UNet runs in tiles: all of them, then the step. Progress is told after each tile. */
+export function runTiledSteps(
+  { tile, step }: { readonly tile: Plan; readonly step: Plan },
+  { places }: TileGrid,
   { rows }: Sampler,
-  { signal, onStep, noise, previews, before }: LoopOptions,
+  options: LoopOptions,
+): Promise<void> {
+  const last = places.length - 1;
+  const work = rows.flatMap((row, i) =>
+    places.map(({ top, left, ...shares }, number) => ({
+      submit() {
+        if (number === 0) {
+          options.before?.(i);
+          tile.write("step", [i]);
+        }
+        tile.write("place", [top, left, number]);
+        tile.write("rows", shares.rows);
+        tile.write("columns", shares.columns);
+        tile.run();
+        if (number === last) runStep(step, row, i, options);
+      },
+      event: (elapsedMs: number) => ({
+        ...eventOf(rows, i, elapsedMs, number + 1, places.length),
+        ...{ tile: number + 1, tiles: places.length },
+      }),
+    })),
+  );
+  return runInTurn(step, work, options);
+}
+
+function runStep(plan: Plan, row: Step, number: number, { noise }: LoopOptions): void {
+  if (row.draws) plan.write("noise", drawn(noise));
+  plan.write("step", [number]);
+  plan.run();
+}
+
+async function runInTurn(
+  plan: Plan,
+  work: readonly Work[],
+  { signal, onStep, previews }: LoopOptions,
 ): Promise<void> {
   const started = performance.now();
   const pending: Promise<void>[] = [];
   let done = 0;
   const finishOldest = async () => {
     await pending.shift();
-    done++;
-    onStep?.(eventOf(done, rows, performance.now() - started));
-    previews?.show(done);
+    const event = work[done++]!.event(performance.now() - started);
+    onStep?.(event);
+    // Where the UNet runs in tiles, a step is done with the last of them.
+    if (event.tile === event.tiles) previews?.show(event.step);
     signal?.throwIfAborted();
   };
   signal?.throwIfAborted();
-  for (const [i, row] of rows.entries()) {
-    before?.(i);
-    if (row.draws) plan.write("noise", drawn(noise));
-    plan.write("step", [i]);
-    plan.run();
+  for (const { submit } of work) {
+    submit();
     pending.push(quiet(plan.done()));
     if (pending.length >= IN_FLIGHT) await finishOldest();
   }
@@ -60,8 +112,16 @@ function quiet(promise: Promise<void>): Promise<void> {
   return promise;
 }
 
-function eventOf(step: number, rows: Sampler["rows"], elapsedMs: number): StepEvent {
-  const steps = rows.length;
-  const etaMs = (elapsedMs / step) * (steps - step);
-  return { step, steps, timestep: rows[step - 1]!.timestep, elapsedMs, etaMs };
+/** After `part` of `parts` of row `number`. */
+function eventOf(
+  rows: Sampler["rows"],
+  number: number,
+  elapsedMs: number,
+  part: number,
+  parts: number,
+): StepEvent {
+  const done = number + part / parts;
+  const etaMs = (elapsedMs / done) * (rows.length - done);
+  const { timestep } = rows[number]!;
+  return { step: number + 1, steps: rows.length, timestep, elapsedMs, etaMs };
 }

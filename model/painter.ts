@@ -15,7 +15,7 @@ import {
 } from "../engine/index.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { conditionText, joinChunks, textEncoder } from "./clip.ts";
-import { decodeGraph, type VaeOptions } from "./decode.ts";
+import { decodeGraph, decodeTileGraph, type VaeOptions } from "./decode.ts";
 import {
   allOf,
   type LatentShape,
@@ -25,6 +25,8 @@ import {
   timeGraph,
 } from "./denoise.ts";
 import type { Stage } from "./run-guidance.ts";
+import type { Sides } from "./tile-grid.ts";
+import { blendedStepGraph, tileGraph } from "./tiled-steps.ts";
 
 /** Where plans are made, and how. */
 export interface Setting {
@@ -52,6 +54,8 @@ export interface RunSizes {
   readonly beside?: number;
   /** Guidance beyond a scale. */
   readonly stage?: Stage | undefined;
+  /** The UNet sees tiles of these sides (tiled-steps.ts); absent: all at once. */
+  readonly tile?: Sides | undefined;
 }
 
 /** How the rows of `ids` make up encodings (see prompt/plan.ts). */
@@ -71,6 +75,8 @@ export interface Plans {
   readonly select: Plan | undefined;
   readonly times: Plan;
   readonly step: Plan;
+  /** Runs before the step, once for each tile; absent where the step has the UNet. */
+  readonly tile: Plan | undefined;
   destroy(): Promise<void>;
 }
 
@@ -86,13 +92,13 @@ export async function compilePlans(
 ): Promise<Plans> {
   const { device, weights, dtype, signal } = setting;
   const { latents, evaluations, repeats, noise, beside, stage } = sizes;
-  const made: Plan[] = [];
+  const plans: Plan[] = [];
   const keep = (plan: Plan): Plan => {
-    made.push(plan);
+    plans.push(plan);
     return plan;
   };
   const destroy = async () => {
-    for (const plan of made) await plan.destroy();
+    for (const plan of plans) await plan.destroy();
   };
   try {
     const encodings = contextOf(text, sizes, dtype);
@@ -123,34 +129,51 @@ export async function compilePlans(
       beside,
       stage,
     };
-    const bind = {
-      ...(decoder ? { state: decoder.buffer("state") } : {}),
+    const made = {
       times: times.buffer("times"),
       ...Object.fromEntries(paths.map((path) => [path, (select ?? prompt).buffer(path)])),
     };
-    const graph = stepGraph(unet.weights, unet.config, stepSizes);
-    const step = keep(
-      await compile(device, graph, {
-        ...{ label: "step", weights, signal, bind },
-        carry: { state: "next" },
-        scratch: decoder?.scratch ?? [],
+    const state = decoder && { state: decoder.buffer("state") };
+    const scratch = decoder?.scratch ?? [];
+    const shared = { weights, signal, scratch };
+    const carry = { state: "next" };
+    if (!sizes.tile) {
+      const graph = stepGraph(unet.weights, unet.config, stepSizes);
+      const bind = { ...state, ...made };
+      const step = keep(await compile(device, graph, { label: "step", ...shared, bind, carry }));
+      return { prompt, select, times, step, tile: undefined, destroy };
+    }
+    const tile = keep(
+      await compile(device, tileGraph(unet.weights, unet.config, stepSizes, sizes.tile), {
+        ...{ label: "tile", ...shared },
+        bind: { ...state, ...made },
+        carry: { sum: "added" },
       }),
     );
-    return { prompt, select, times, step, destroy };
+    const step = keep(
+      await compile(device, blendedStepGraph(stepSizes), {
+        ...{ label: "step", ...shared, carry },
+        bind: { state: tile.buffer("state"), sum: tile.buffer("sum") },
+      }),
+    );
+    return { prompt, select, times, step, tile, destroy };
   } catch (error) {
     await destroy();
     throw error;
   }
 }
 
-/** Compiles the way from the state (an input of this plan) to bytes. */
+/** Compiles the way from the state (an input of this plan) to bytes; with a tile, to one tile's pixels. */
 export function compileDecoder(
   { device, weights, dtype, signal }: Setting,
   { vae }: Pick<Checkpoint, "vae">,
   latents: LatentShape,
   options: VaeOptions = {},
+  tile?: Sides,
 ): Promise<Plan> {
-  const graph = decodeGraph(vae.weights, vae.config, latents, dtype, options);
+  const graph = tile
+    ? decodeTileGraph(vae.weights, vae.config, latents, tile, dtype, options)
+    : decodeGraph(vae.weights, vae.config, latents, dtype, options);
   return compile(device, { ...graph }, { label: "decode", weights, signal });
 }
 

@@ -18,9 +18,9 @@ import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { checkSkip } from "./clip.ts";
 import { coefficientTable, initialState, type LatentShape, noiseSource } from "./denoise.ts";
 import type { ModelSource } from "./files/model-source.ts";
-import { compileFitting } from "./fit.ts";
+import { compileFitting, hintingAtTiles } from "./fit.ts";
 import { unknownWordsWarning } from "./known-words.ts";
-import { runSteps } from "./loop.ts";
+import { type LoopOptions, runSteps, runTiledSteps } from "./loop.ts";
 import {
   type ChunkSizes,
   compileDecoder,
@@ -34,7 +34,7 @@ import { createPreviews } from "./preview.ts";
 import { doubtOfPrediction } from "./probe.ts";
 import { chunkSizes, conditionWeights, rowsAt } from "./prompt/halves.ts";
 import { type PromptPlan, planPrompt } from "./prompt/plan.ts";
-import { readLatents, readPicture } from "./read-back.ts";
+import { readLatents, readPicture, readTiledPicture } from "./read-back.ts";
 import {
   type GenerateRequest,
   type GenerateResult,
@@ -52,6 +52,7 @@ import { noising } from "./tasks/noise-level.ts";
 import { marked, pictureOf } from "./tasks/picture.ts";
 import { besideOf, type Run, type Start, startOf } from "./tasks/start.ts";
 import { type Task, taskOf } from "./tasks/task.ts";
+import { type Sides, type TileGrid, tileGrid } from "./tile-grid.ts";
 import { timestepEmbedding } from "./unet.ts";
 
 /** Plans for one set of sizes, which `key` spells out. */
@@ -74,6 +75,8 @@ interface Wanted {
   readonly sizes: RunSizes;
   readonly decode: boolean;
   readonly vaeTiling: boolean | undefined;
+  /** The decoder makes one tile at a time: those of the run. */
+  readonly decodeTile: Sides | undefined;
 }
 
 export class StableDiffusion implements ImagePipeline {
@@ -207,20 +210,13 @@ export class StableDiffusion implements ImagePipeline {
     const sampler = this.#sampler(resolved);
     const scales = scalesOf(resolved, sampler);
     const texts = this.#tokenize(resolved, sampler, scales);
-    const halves = texts.positive.length + (texts.negative ? 1 : 0);
     const latents = this.#latentShape(resolved);
-    const sizes = {
-      latents,
-      evaluations: sampler.rows.length,
-      repeats: halves,
-      noise: sampler.draws > 0,
-      tokens: texts.tokens,
-      clipSkip: resolved.clipSkip ?? 0,
-      chunks: texts.sizes,
-      beside: this.#checkpoint.unet.config.inChannels - latents.channels,
-      stage: stageOf(resolved, halves, texts.conditions !== undefined),
+    const grid = gridOf(resolved, latents, 1);
+    const sizes = this.#sizes(resolved, sampler, texts, latents, grid);
+    const want = {
+      ...{ sizes, decode: request.output !== "latent", vaeTiling: resolved.vaeTiling },
+      decodeTile: resolved.vaeTiling ? grid?.tile : undefined,
     };
-    const want = { sizes, decode: request.output !== "latent", vaeTiling: resolved.vaeTiling };
     await this.#freeOthers(want);
     const random = createGenerator(resolved.rng ?? "torch", resolved.seed);
     const given = { request, resolved, latents, random };
@@ -238,7 +234,7 @@ export class StableDiffusion implements ImagePipeline {
     const previews = createPreviews(plans.step, sampler, latents, latentRgb, request.onPreview);
     const noise = noiseSource(random, latents);
     try {
-      await runSteps(plans.step, sampler, {
+      await runLoop(plans, grid, sampler, {
         ...{ signal, onStep: request.onStep, noise, previews },
         before: plans.select && selection(plans.select, texts, latents.batch),
       });
@@ -247,12 +243,7 @@ export class StableDiffusion implements ImagePipeline {
     }
     clock.lap("steps");
     const how = `${resolved.scheduler}, ${this.dtype}`;
-    const images: Picture[] = [];
-    for (let i = 0; decoder && i < latents.batch; i++) {
-      const picture = await readPicture(decoder, i, latents, this.#checkpoint.factor, how);
-      images.push(resolved.watermark ? marked(picture) : picture);
-      signal.throwIfAborted();
-    }
+    const images = decoder ? await this.#decode(decoder, resolved, latents, how, signal) : [];
     const read = decoder ? {} : { latents: await readLatents(plans.step, latents, how) };
     clock.lap("decode");
     return {
@@ -264,6 +255,48 @@ export class StableDiffusion implements ImagePipeline {
       request: resolved,
       model: this.model,
     };
+  }
+
+  #sizes(
+    request: ResolvedRequest,
+    { rows, draws }: Sampler,
+    texts: Texts,
+    latents: LatentShape,
+    grid: TileGrid | undefined,
+  ): RunSizes {
+    const halves = texts.positive.length + (texts.negative ? 1 : 0);
+    return {
+      latents,
+      tile: grid?.tile,
+      evaluations: rows.length,
+      repeats: halves,
+      noise: draws > 0,
+      tokens: texts.tokens,
+      clipSkip: request.clipSkip ?? 0,
+      chunks: texts.sizes,
+      beside: this.#checkpoint.unet.config.inChannels - latents.channels,
+      stage: stageOf(request, halves, texts.conditions !== undefined),
+    };
+  }
+
+  async #decode(
+    decoder: Plan,
+    resolved: ResolvedRequest,
+    latents: LatentShape,
+    how: string,
+    signal: AbortSignal,
+  ): Promise<Picture[]> {
+    const { factor } = this.#checkpoint;
+    const grid = resolved.vaeTiling && gridOf(resolved, latents, factor);
+    const images: Picture[] = [];
+    for (let i = 0; i < latents.batch; i++) {
+      const picture = grid
+        ? await readTiledPicture(decoder, i, { latents, factor, grid }, how, signal)
+        : await readPicture(decoder, i, latents, factor, how);
+      images.push(resolved.watermark ? marked(picture) : picture);
+      signal.throwIfAborted();
+    }
+    return images;
   }
 
   /** Strength 0: the image itself, brought to size; nothing runs. */
@@ -363,12 +396,14 @@ export class StableDiffusion implements ImagePipeline {
 
   async #compile(want: Wanted, signal: AbortSignal): Promise<Compiled> {
     if (this.#compiled) return this.#compiled;
-    const { sizes, decode, vaeTiling } = want;
+    const { sizes, decode, decodeTile } = want;
+    // Tiles of the run in place of diffusers'.
+    const vaeTiling = decodeTile ? undefined : want.vaeTiling;
     const setting = this.#setting(signal);
     // The decoder first: its buffers are the largest, and what it cannot do is said before the work.
     const fitted = decode
       ? await compileFitting(
-          (vae) => compileDecoder(setting, this.#checkpoint, sizes.latents, vae),
+          (vae) => compileDecoder(setting, this.#checkpoint, sizes.latents, vae, decodeTile),
           { vaeTiling },
         )
       : undefined;
@@ -380,7 +415,7 @@ export class StableDiffusion implements ImagePipeline {
       return this.#compiled;
     } catch (error) {
       await decoder?.destroy();
-      throw error;
+      throw this.#checkpoint.detected.kind === "x4-upscaling" ? hintingAtTiles(error) : error;
     }
   }
 
@@ -417,9 +452,11 @@ export class StableDiffusion implements ImagePipeline {
       ),
     );
     if (start.label !== undefined) plans.times.write("label", [start.label]);
-    if (start.beside) plans.step.write("beside", besideOf(start.beside, latents, repeats));
-    plans.step.write("state", initialState(start.latents, latents, 1));
-    plans.step.write("table", coefficientTable(sampler, scales));
+    const seeing = plans.tile ?? plans.step;
+    if (start.beside) seeing.write("beside", besideOf(start.beside, latents, repeats));
+    seeing.write("state", initialState(start.latents, latents, 1));
+    const table = coefficientTable(sampler, scales);
+    for (const plan of [seeing, plans.step]) plan.write("table", table);
     if (stage) plans.step.write("guidance", stageTable(request, scales, sampler, latents));
     if (conditions) plans.step.write("conditions", conditions);
     plans.prompt.run();
@@ -450,6 +487,25 @@ export class StableDiffusion implements ImagePipeline {
     await this.#checkpoint[Symbol.asyncDispose]();
     if (this.#ownsDevice) this.#device.destroy();
   }
+}
+
+/** The tiles of a run; with a factor, as they lie in the picture. */
+function gridOf(
+  { tile, tileOverlap }: ResolvedRequest,
+  latents: LatentShape,
+  factor: number,
+): TileGrid | undefined {
+  return tile === undefined ? undefined : tileGrid(latents, tile, tileOverlap!, factor);
+}
+
+function runLoop(
+  { tile, step }: Plans,
+  grid: TileGrid | undefined,
+  sampler: Sampler,
+  options: LoopOptions,
+): Promise<void> {
+  if (!tile || !grid) return runSteps(step, sampler, options);
+  return runTiledSteps({ tile, step }, grid, sampler, options);
 }
 
 /** Before each evaluation: the halves' texts, where they are others than before. */

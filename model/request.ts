@@ -26,6 +26,9 @@ export interface StepEvent {
   readonly elapsedMs: number;
   /** The expected time until the last step is done. */
   readonly etaMs: number;
+  /** In tiled upscaling an event follows each tile: the `tile`-th of `tiles` of this step is done. */
+  readonly tile?: number;
+  readonly tiles?: number;
 }
 
 /** What the first picture looks like by now. */
@@ -93,6 +96,13 @@ export interface GenerateRequest {
   readonly depth?: DepthMap | undefined;
   /** 0..350 (default 20): how much noise the x4 upscaler puts on `image`. */
   readonly noiseLevel?: number | undefined;
+  /**
+   * 16..512, a multiple of 8: upscaling in tiles of at most so many pixels of `image` a side, blended in every
+   * step. Default: one piece up to 512x512, tiles of 256 beyond.
+   */
+  readonly tile?: number | undefined;
+  /** 0..tile / 2 (default a quarter of `tile`): so many pixels neighbouring tiles share. */
+  readonly tileOverlap?: number | undefined;
   /** 0..1 (default 0): noise in each step of `ddim` and `tcd`. */
   readonly eta?: number | undefined;
   /** Whose noise a seed gives: `torch` (default), `cuda` or `numpy`. */
@@ -104,7 +114,10 @@ export interface GenerateRequest {
    * web UI. Default `plain`.
    */
   readonly promptSyntax?: PromptSyntax | undefined;
-  /** Encodes and decodes in tiles: less memory, and a picture that is near the same. */
+  /**
+   * Encodes and decodes in tiles: less memory, and a picture that is near the same. In tiled upscaling the tiles
+   * are the run's own; results of more than 2048 pixels a side are always decoded so.
+   */
   readonly vaeTiling?: boolean | undefined;
   /** Writes the invisible watermark of the original scripts into pictures of 65,536 pixels or more. */
   readonly watermark?: boolean | undefined;
@@ -151,6 +164,9 @@ export interface ResolvedRequest {
   readonly sampleMaxValue?: number;
   readonly mimicScale?: number;
   readonly noiseLevel?: number;
+  /** Where the image is larger than a tile. */
+  readonly tile?: number;
+  readonly tileOverlap?: number;
   readonly eta?: number;
   readonly rng?: GeneratorKind;
   readonly clipSkip?: number;

@@ -41,6 +41,7 @@ export function validateRequest(
     ...sizeOf(task, request, defaults),
     numImages: integer("numImages", request.numImages ?? 1, LIMITS.numImages),
     ...taskFields(task, request, defaults, steps),
+    ...(task === "upscaling" && tileFields(request, defaults.factor ?? 4)),
     ...guidanceFields(request, scaleCount(request, defaults, steps, TASK_DEFAULTS[task].strength)),
     ...otherFields(request),
   };
@@ -84,7 +85,7 @@ function upscaledSize({ image, width, height }: GenerateRequest, factor: number)
       `upscaling takes no width and no height: the result is ${factor} times as large as the image`,
     );
   const from = preparedSize(image!, { multiple: factor });
-  const most = LIMITS.size.max / factor;
+  const most = LIMITS.enlarged.max;
   if (from.width > most || from.height > most)
     throw bad(
       `the image to enlarge must be at most ${most}x${most} (got ${from.width}x${from.height})`,
@@ -110,6 +111,26 @@ function taskFields(
     }),
   };
 }
+
+/** The tiles of a picture that is larger than one; nothing where one holds it. */
+function tileFields(
+  { image, tile, tileOverlap, vaeTiling }: GenerateRequest,
+  factor: number,
+): Partial<ResolvedRequest> {
+  const { width, height } = preparedSize(image!, { multiple: factor });
+  const whole = LIMITS.size.max / factor;
+  const larger = Math.max(width, height);
+  const usual = larger <= whole ? whole : USUAL_TILE;
+  const most = side("tile", tile ?? usual, undefined, LIMITS.tile);
+  const half = { min: 0, max: most / 2 };
+  const overlap = integer("tileOverlap", tileOverlap ?? Math.floor(most / 4), half);
+  if (larger <= most) return {};
+  const decoded = flag("vaeTiling", vaeTiling) || larger > whole;
+  return { tile: most, tileOverlap: overlap, ...(decoded && { vaeTiling: true }) };
+}
+
+/** The largest tile whose plans fit WebGPU's default limits in f16 (test/model/tiled-plans.test.ts). */
+const USUAL_TILE = 256;
 
 /** The last ⌊steps · strength⌋ steps run. 0 is the image itself; between it and one step there is nothing. */
 function strengthOf(value: unknown, steps: number): number {

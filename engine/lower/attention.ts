@@ -89,7 +89,14 @@ function byProducts(t: Tensor): Tensor {
     return cast(matmul(softmax(matmul(part, kT)), v), t.dtype);
   };
   const starts = Array.from({ length: Math.ceil(queries / rows) }, (_, i) => i * rows);
-  return concat(starts.map(some), 1);
+  return joined(starts.map(some));
+}
+
+/** Rows put together pair by pair: one by one, those of a large picture would be copied thousands of times. */
+function joined(parts: readonly Tensor[]): Tensor {
+  if (parts.length === 1) return parts[0]!;
+  const half = Math.ceil(parts.length / 2);
+  return concat([joined(parts.slice(0, half)), joined(parts.slice(half))], 1);
 }
 
 /** Some channels of v at a time (the scores are computed anew for each). */

@@ -16,6 +16,8 @@ export interface TaskInputs {
   readonly depth?: unknown;
   readonly strength?: unknown;
   readonly noiseLevel?: unknown;
+  readonly tile?: unknown;
+  readonly tileOverlap?: unknown;
 }
 
 type InputName = keyof TaskInputs;
@@ -46,7 +48,7 @@ const RULES: Readonly<Record<ModelKind, Rule>> = {
   "x4-upscaling": {
     what: "this checkpoint makes a picture four times larger (7 channels)",
     needs: ["image"],
-    takes: ["noiseLevel"],
+    takes: ["noiseLevel", "tile", "tileOverlap"],
   },
 };
 
@@ -56,6 +58,8 @@ const OPTIONS: Readonly<Record<InputName, string>> = {
   depth: "--depth FILE",
   strength: "--strength X",
   noiseLevel: "--noise-level N",
+  tile: "--tile N",
+  tileOverlap: "--tile-overlap N",
 };
 
 const TASKS = {

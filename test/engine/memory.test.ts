@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { add, input, linear, mul, silu, type Tensor } from "../../engine/index.ts";
+import {
+  add,
+  input,
+  linear,
+  mul,
+  scaledDotProductAttention,
+  silu,
+  type Tensor,
+} from "../../engine/index.ts";
 import { borrow, place, spans, storageBytes } from "../../engine/memory.ts";
 import { lower, type Program } from "../../engine/program.ts";
 import { verify } from "../../engine/verify.ts";
@@ -94,5 +102,21 @@ describe("borrowing buffers of another plan", () => {
     assert.deepEqual(borrow([8, 8], [8]), [0, undefined]);
     assert.deepEqual(borrow([9], [8, 8]), [undefined]);
     assert.deepEqual(borrow([], [8]), []);
+  });
+});
+
+describe("a graph that is thousands of tensors deep", () => {
+  it("is lowered: attention of 512x512 pixels, some rows at a time, whose results are joined in pairs", () => {
+    const [q, k, v] = ["q", "k", "v"].map((name) => input(name, [1, 512 * 512, 144]));
+    const { dispatches } = lower({ y: scaledDotProductAttention(q!, k!, v!) }, DEFAULT_GPU);
+    const joins = dispatches.filter(({ kernel }) => kernel.name === "concat");
+    assert.equal(joins.length, 4095);
+    const moved = joins.map(({ operands }) => storageBytes(operands.y!));
+    // Twelve times the whole; one after another, two thousand times.
+    const whole = 4 * 512 * 512 * 144;
+    assert.equal(
+      moved.reduce((sum, bytes) => sum + bytes, 0),
+      12 * whole,
+    );
   });
 });

@@ -26,7 +26,7 @@ const WORST = 3;
 const HALF_PSNR = 40;
 
 /** Every solver, guidance on and off, an odd size, two pictures at once. */
-const IN_HALVES = ["own", "pndm", "tall-odd", "two-no-guidance"];
+const IN_HALVES = ["own", "ddim", "wide", "odd-pndm", "tall-odd", "two-no-guidance"];
 
 /** Plans are kept from run to run, so cases of one size go together. */
 function bySize(a: PictureCase, b: PictureCase): number {

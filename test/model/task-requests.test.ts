@@ -70,8 +70,38 @@ describe("requests with pictures", () => {
     assert.deepEqual(sides(resolve(inpainting, { image, mask: image })), [512, 512]);
     assert.deepEqual(sides(resolve(upscaler, { image })), [272, 352]);
     assert.match(refused(upscaler, { image, width: 64 }), /no width and no height/);
-    const large = { width: 600, height: 8, data: new Uint8Array(600 * 8) };
-    assert.match(refused(upscaler, { image: large }), /at most 512x512 \(got 600x8\)/);
+    const large = { width: 1030, height: 8, data: new Uint8Array(1030 * 8) };
+    assert.match(refused(upscaler, { image: large }), /at most 1024x1024 \(got 1028x8\)/);
+  });
+
+  it("enlarge in one piece up to 512x512, and in tiles of 256 beyond, which share a quarter", () => {
+    const sized = (width: number, height: number) => ({
+      image: { width, height, data: new Uint8Array(width * height) },
+    });
+    const part = ({ tile, tileOverlap, vaeTiling }: ResolvedRequest) => [
+      ...[tile, tileOverlap, vaeTiling],
+    ];
+    const none = [undefined, undefined, undefined];
+    assert.deepEqual(part(resolve(upscaler, sized(512, 512))), none);
+    assert.deepEqual(part(resolve(upscaler, sized(516, 64))), [256, 64, true]);
+    const { width, height } = resolve(upscaler, sized(1024, 900));
+    assert.deepEqual([width, height], [4096, 3600]);
+    assert.deepEqual(part(resolve(upscaler, { ...sized(80, 64), tile: 64 })), [64, 16, undefined]);
+    const both = { tile: 64, tileOverlap: 5, vaeTiling: true };
+    assert.deepEqual(part(resolve(upscaler, { ...sized(80, 64), ...both })), [64, 5, true]);
+    // One tile holds it: as without.
+    assert.deepEqual(part(resolve(upscaler, { ...sized(64, 64), tile: 64 })), none);
+  });
+
+  it("bound the tiles, and only an upscaler takes them", () => {
+    const tiles = (tile?: unknown, tileOverlap?: unknown) =>
+      refused(upscaler, { image, tile, tileOverlap } as Partial<GenerateRequest>);
+    for (const tile of [8, 20, 520, "64", Number.NaN])
+      assert.match(tiles(tile), /^tile must be a multiple of 8 between 16 and 512 \(got /);
+    assert.match(tiles(64, 33), /^tileOverlap must be a whole number between 0 and 32 \(got 33\)/);
+    assert.match(tiles(64, 0.5), /^tileOverlap must be/);
+    assert.match(refused(base, { image, tile: 64 }), /\(4 channels\): it takes no tile$/);
+    assert.match(refused(base, { tileOverlap: 8 }), /^tileOverlap goes with image$/);
   });
 
   it("name the least strength, and take 0", () => {

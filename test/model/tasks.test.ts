@@ -3,12 +3,12 @@ import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "../../engine/index.ts";
 import { StableDiffusion } from "../../model/pipeline.ts";
-import type { GenerateRequest } from "../../model/request.ts";
+import type { GenerateRequest, RgbaImage } from "../../model/request.ts";
 import { withLatents } from "../../tools/verify/latents-spy.ts";
 import { copyCheckpoint, removeCopies } from "../support/checkpoint-copy.ts";
 import { adapters } from "../support/devices.ts";
 import { checkpointPath, type GoldenTensors, openGolden, rmsError } from "../support/golden.ts";
-import { distance, samples } from "../support/pictures.ts";
+import { distance, type Stride, samplesAt } from "../support/pictures.ts";
 import {
   readTaskGolden,
   removeTaskFolders,
@@ -27,8 +27,11 @@ const WORST = 3;
 /** dB between a picture in f16 and the same one in f32. */
 const HALF_PSNR = 40;
 
-/** Mask and noise level beside the latents, both VAEs. */
-const IN_HALVES = ["inpaint-full", "x4-own"];
+/** Both configurations of every task (test/README.md), and tiles. */
+const IN_HALVES = [
+  ...["img2img-two", "img2img-pndm", "inpaint-wide", "inpaint-ddim", "depth-own", "depth-b"],
+  ...["x4-own", "x4-pndm", "x4-tiled", "x4-tiled-vae"],
+];
 
 /** One entry of golden/tasks/pictures.json; see test/fixtures/README.md. */
 interface TaskCase {
@@ -47,6 +50,10 @@ interface TaskCase {
   readonly turbo: boolean;
   readonly estimated: boolean;
   readonly picture: boolean;
+  readonly stride?: Stride;
+  readonly tile?: number;
+  readonly tileOverlap?: number;
+  readonly vaeTiling?: boolean;
 }
 
 describe("image-to-image, inpainting, depth and upscaling against diffusers", () => {
@@ -66,8 +73,9 @@ describe("image-to-image, inpainting, depth and upscaling against diffusers", ()
 
   const open = (each: TaskCase, dtype: "f32" | "f16") => {
     const key = `${each.model} ${each.turbo} ${each.estimated} ${dtype}`;
-    const pipeline =
-      opened.get(key) ?? StableDiffusion.fromPretrained(folderOf(each), { device, dtype });
+    const load = async () =>
+      StableDiffusion.fromPretrained(await folderOf(each), { device, dtype });
+    const pipeline = opened.get(key) ?? load();
     opened.set(key, pipeline);
     return pipeline;
   };
@@ -79,6 +87,7 @@ describe("image-to-image, inpainting, depth and upscaling against diffusers", ()
       scheduler: each.scheduler ?? undefined,
       strength: each.strength ?? undefined,
       noiseLevel: each.noiseLevel ?? undefined,
+      ...{ tile: each.tile, tileOverlap: each.tileOverlap, vaeTiling: each.vaeTiling },
       ...(size && { width: size[0], height: size[1] }),
       ...Object.fromEntries(
         Object.entries(given).map(([name, of]) => {
@@ -91,7 +100,8 @@ describe("image-to-image, inpainting, depth and upscaling against diffusers", ()
 
   for (const each of cases) {
     it(`${each.name}: the final latents${each.picture ? ", and the picture" : ""}`, async () => {
-      const expected = tensor(`${each.name}/latents`);
+      // The VAE's tiles change nothing before it.
+      const expected = tensor(`${each.name.replace("-vae", "")}/latents`);
       const [batch, channels, height, width] = expected.shape as [number, number, number, number];
       const shape = { batch, channels, height, width };
       const pipeline = await open(each, "f32");
@@ -105,7 +115,7 @@ describe("image-to-image, inpainting, depth and upscaling against diffusers", ()
       const error = rmsError(latents, expected.data);
       assert.ok(error <= LATENTS_TOLERANCE, `the rms error is ${error}`);
       if (!each.picture) return;
-      const found = distance(samples(result.images), tensor(`${each.name}/pictures`).data);
+      const found = distance(seenOf(each, result.images), tensor(`${each.name}/pictures`).data);
       assert.ok(found.withinOne >= WITHIN_ONE, `${100 * found.withinOne} % are within a level`);
       assert.ok(found.worst <= WORST, `a sample is off by ${found.worst}`);
     });
@@ -114,13 +124,17 @@ describe("image-to-image, inpainting, depth and upscaling against diffusers", ()
   for (const each of cases.filter(({ name }) => IN_HALVES.includes(name))) {
     it(`${each.name} in f16 is at least ${HALF_PSNR} dB from f32`, async () => {
       const { images } = await (await open(each, "f16")).generate(requestOf(each));
-      const { psnr } = distance(samples(images), tensor(`${each.name}/pictures`).data);
+      const { psnr } = distance(seenOf(each, images), tensor(`${each.name}/pictures`).data);
       assert.ok(psnr >= HALF_PSNR && psnr < 99, `${psnr} dB`);
     });
   }
 });
 
-function folderOf({ model, turbo, estimated }: TaskCase): string {
+function seenOf({ stride = [1, 1] }: TaskCase, images: readonly RgbaImage[]): number[] {
+  return samplesAt(images, stride);
+}
+
+async function folderOf({ model, turbo, estimated }: TaskCase): Promise<string> {
   if (TASK_MODELS.some((name) => name === model)) return taskFolder(model as TaskModel, estimated);
   const name = model as "tiny-v" | "tiny-eps";
   return turbo ? copyCheckpoint(name, trailingEuler) : checkpointPath(name);

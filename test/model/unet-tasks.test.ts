@@ -40,10 +40,11 @@ describe("the UNets of the other tasks against PyTorch", () => {
     removeTaskFolders();
   });
 
-  for (const model of TASK_MODELS) {
+  // depth-b is inpaint-a's but for two convolutions.
+  for (const model of TASK_MODELS.filter((name) => name !== "depth-b")) {
     const own = entries.filter((entry) => entry.model === model);
     const run = async (dtype: "f32" | "f16") => {
-      const folder = await openFolder(taskFolder(model));
+      const folder = await openFolder(await taskFolder(model));
       folders.push(folder);
       const parts = await openParts(folder);
       const outputs: Record<string, Tensor> = {};

@@ -38,6 +38,19 @@ export function samples(images: readonly RgbaImage[]): number[] {
   return images.flatMap(({ data }) => [...data].filter((_, i) => i % 4 < 3));
 }
 
+/** The same of every so many-th row and column, where a golden picture keeps no more. */
+export function samplesAt(images: readonly RgbaImage[], [down, across]: Stride): number[] {
+  return images.flatMap(({ width, data }) => {
+    const kept = (_: number, i: number) => {
+      const [x, y] = [(i >> 2) % width, Math.floor((i >> 2) / width)];
+      return i % 4 < 3 && x % across === 0 && y % down === 0;
+    };
+    return [...data].filter(kept);
+  });
+}
+
+export type Stride = readonly [down: number, across: number];
+
 /** How far samples of 0..255 are apart. */
 export interface Distance {
   /** The share of samples that are within one level. */

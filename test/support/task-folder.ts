@@ -2,8 +2,11 @@
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { readSafetensors } from "../../engine/safetensors.ts";
+import { type TensorBytes, writeSafetensors } from "../../engine/safetensors-write.ts";
+import { memorySource } from "./byte-source.ts";
 
-export const TASK_MODELS = ["inpaint-a", "inpaint-b", "depth", "x4-a", "x4-b"] as const;
+export const TASK_MODELS = ["inpaint-a", "inpaint-b", "depth", "depth-b", "x4-a", "x4-b"] as const;
 export type TaskModel = (typeof TASK_MODELS)[number];
 
 const FIXTURES = new URL("../fixtures/", import.meta.url).pathname;
@@ -13,9 +16,13 @@ const LENDERS: Readonly<Record<TaskModel, string>> = {
   "inpaint-a": "tiny-v",
   "inpaint-b": "tiny-eps",
   depth: "tiny-v",
+  "depth-b": "tiny-v",
   "x4-a": "tiny-v",
   "x4-b": "tiny-eps",
 };
+
+/** Whose UNet's weights it has, but for those in unet/own.safetensors. */
+const LIKE: Readonly<Partial<Record<TaskModel, TaskModel>>> = { "depth-b": "inpaint-a" };
 
 const made = new Map<string, string>();
 
@@ -23,7 +30,7 @@ const made = new Map<string, string>();
  * A whole diffusers folder of the model, in a temporary place; `removeTaskFolders` deletes all of them. With
  * `estimator`, tiny-depth's depth estimator is in it.
  */
-export function taskFolder(name: TaskModel, estimator = false): string {
+export async function taskFolder(name: TaskModel, estimator = false): Promise<string> {
   const key = `${name} ${estimator}`;
   const known = made.get(key);
   if (known) return known;
@@ -34,9 +41,26 @@ export function taskFolder(name: TaskModel, estimator = false): string {
     const lent = upscalers ? "tiny-x4-vae" : `${LENDERS[name]}/${part}`;
     cpSync(join(FIXTURES, lent), join(folder, part), { recursive: true });
   }
+  const like = LIKE[name];
+  if (like) await mergeUnet(folder, like);
   if (estimator) addEstimator(folder);
   made.set(key, folder);
   return folder;
+}
+
+async function mergeUnet(folder: string, like: TaskModel): Promise<void> {
+  const weights = "unet/diffusion_pytorch_model.safetensors";
+  const lent = await tensorsOf(join(FIXTURES, "tasks", like, weights));
+  const own = await tensorsOf(join(folder, "unet/own.safetensors"));
+  writeFileSync(join(folder, weights), writeSafetensors(new Map([...lent, ...own])));
+}
+
+async function tensorsOf(path: string): Promise<Map<string, TensorBytes>> {
+  const { tensors } = await readSafetensors(memorySource(readFileSync(path), path));
+  const found = new Map<string, TensorBytes>();
+  for (const [name, { dtype, shape, byteLength, read }] of tensors)
+    found.set(name, { dtype, shape, data: await read(0, byteLength) });
+  return found;
 }
 
 function addEstimator(folder: string): void {

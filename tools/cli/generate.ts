@@ -42,6 +42,7 @@ const ANY_CHECKPOINT = { width: 512, height: 512, scheduler: "ddim" };
 const FIELDS = [
   ...["negativePrompt", "steps", "guidanceScale", "guidanceRescale", "scheduler", "seed"],
   ...["width", "height", "numImages", "strength", "maskMode", "noiseLevel", "eta", "rng"],
+  ...["tile", "tileOverlap"],
   ...["clipSkip", "promptSyntax", "vaeTiling", "watermark", "guidanceStart", "guidanceStop"],
   ...["guidanceSchedule", "guidanceFrom", "thresholding", "thresholdingRatio", "sampleMaxValue"],
   "mimicScale",

@@ -43,6 +43,11 @@ const OPTIONS: readonly (readonly [flags: string, text: string])[] = [
   ["--mask-mode <name>", "white (default) or alpha: what is transparent in the mask is repainted"],
   ["--depth <file>", "a depth map, near is bright (default: estimated of the picture)"],
   ["--noise-level <n>", "noise on the picture that is enlarged, 0 to 350 (default 20)"],
+  [
+    "--tile <n>",
+    "enlarges in tiles of at most so many of its pixels a side (default: 256, from 512 on)",
+  ],
+  ["--tile-overlap <n>", "pixels that neighbouring tiles share (default: a quarter of a tile)"],
   ["--eta <x>", "noise in each step of ddim and tcd, 0 to 1 (default 0)"],
   ["--rng <name>", "whose noise a seed gives: torch (default), cuda or numpy"],
   ["--clip-skip <n>", "layers of the text encoder to leave out at its end (default 0)"],
@@ -137,6 +142,8 @@ export interface GenerateOptions {
   readonly maskMode: string | undefined;
   readonly depth: string | undefined;
   readonly noiseLevel: number | undefined;
+  readonly tile: number | undefined;
+  readonly tileOverlap: number | undefined;
   readonly eta: number | undefined;
   readonly rng: string | undefined;
   readonly clipSkip: number | undefined;
@@ -186,6 +193,8 @@ export function generateOptions(
     maskMode: text("maskMode"),
     depth: text("depth"),
     noiseLevel: number("--noise-level", text("noiseLevel")),
+    tile: number("--tile", text("tile")),
+    tileOverlap: number("--tile-overlap", text("tileOverlap")),
     eta: number("--eta", text("eta")),
     // stable-diffusion.cpp calls PyTorch's own noise cpu.
     rng: text("rng") === "cpu" ? "torch" : text("rng"),

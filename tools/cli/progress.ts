@@ -34,11 +34,11 @@ function barProgress(terminal: Terminal): Progress {
 
 /** `step 12/25 ██████░░░░ 1.84 it/s  ETA 00:07`; on a narrow terminal the bar goes first, then the rest. */
 export function barLine(event: StepEvent, terminal: Pick<Terminal, "columns" | "color">): string {
-  const head = `step ${event.step}/${event.steps} `;
+  const head = `step ${event.step}/${event.steps} ${tileOf(event)}`;
   const tail = ` ${rate(event)}  ETA ${clock(event.etaMs)}`;
   const width = Math.min(30, terminal.columns() - 1 - head.length - tail.length);
   if (width < 4) return cut(head + tail.trimStart(), terminal);
-  const filled = Math.round((event.step / event.steps) * width);
+  const filled = Math.round((stepsDone(event) / event.steps) * width);
   const bar = "█".repeat(filled) + "░".repeat(width - filled);
   return head + (terminal.color ? `\x1b[32m${bar}\x1b[39m` : bar) + tail;
 }
@@ -57,12 +57,12 @@ function lineProgress(terminal: Terminal): Progress {
       terminal.err(`${event.stage === "read" ? "reading" : "compiling"} ${event.name}\n`);
     },
     step(event) {
-      const now = Math.floor((10 * event.step) / event.steps);
-      if (event.step === 1) tenth = 0;
+      const now = Math.floor((10 * stepsDone(event)) / event.steps);
+      if (event.step === 1 && (event.tile ?? 1) === 1) tenth = 0;
       else if (now === tenth) return;
       tenth = now;
       terminal.err(
-        `step ${event.step}/${event.steps}  ${rate(event)}  ETA ${clock(event.etaMs)}\n`,
+        `step ${event.step}/${event.steps} ${tileOf(event)} ${rate(event)}  ETA ${clock(event.etaMs)}\n`,
       );
     },
     end() {},
@@ -74,8 +74,17 @@ function loadText({ stage, name, loaded, total }: LoadEvent): string {
   return `reading ${name} ${(loaded / 1e6).toFixed(1)}/${(total / 1e6).toFixed(1)} MB`;
 }
 
-function rate({ step, elapsedMs }: StepEvent): string {
-  const perSecond = elapsedMs > 0 ? (1000 * step) / elapsedMs : 0;
+/** In tiles, the last step counts as far as they are done. */
+function stepsDone({ step, tile = 1, tiles = 1 }: StepEvent): number {
+  return step - 1 + tile / tiles;
+}
+
+function tileOf({ tile, tiles }: StepEvent): string {
+  return tile === undefined ? "" : `tile ${tile}/${tiles} `;
+}
+
+function rate(event: StepEvent): string {
+  const perSecond = event.elapsedMs > 0 ? (1000 * stepsDone(event)) / event.elapsedMs : 0;
   if (perSecond === 0) return "-- it/s";
   return perSecond >= 1 ? `${perSecond.toFixed(2)} it/s` : `${(1 / perSecond).toFixed(2)} s/it`;
 }

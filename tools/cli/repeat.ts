@@ -27,6 +27,8 @@ const OPTIONS: readonly (readonly [field: string, option: string])[] = [
   ["numImages", "--num-images"],
   ["strength", "--strength"],
   ["noiseLevel", "--noise-level"],
+  ["tile", "--tile"],
+  ["tileOverlap", "--tile-overlap"],
   ["eta", "--eta"],
   ["clipSkip", "--clip-skip"],
   ["promptSyntax", "--prompt-syntax"],

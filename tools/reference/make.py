@@ -29,6 +29,7 @@ from guided import save_guided
 from load import FIXTURES
 from noisy import save_noisy
 from pictures import save_pictures
+from solvers import save_solvers
 from task_models import save_tasks
 from tasks import save_task_blocks, save_task_pictures
 from tiny import CONFIGS, save_all
@@ -73,6 +74,7 @@ def save_goldens(models: Path, target: Path) -> None:
         save_blocks(models / name, target / "golden" / name)
         save_clip_skip(models / name, target / "golden" / name)
         save_pictures(models / name, target / "golden" / name)
+        save_solvers(models / name, target / "golden" / name)
         save_noisy(models / name, target / "golden" / name)
         save_faults(models / name, target / "golden" / name)
     save_guided(models, target / "golden" / "guided")

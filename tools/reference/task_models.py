@@ -12,10 +12,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
+from safetensors.torch import load_file, save_file
 
 from load import FIXTURES, open_pipeline
 from published import LOW_RES, PNDM, SCHEDULER_2022, X4_BETAS
-from store import write_json
+from store import write_json, write_tensors
 from tiny import smooth_latents
 from weights import assert_lively, randomize, round_to_f16
 
@@ -33,6 +34,8 @@ class Task:
     unet: dict
     scheduler: dict = field(default_factory=lambda: PNDM)
     max_noise_level: int | None = None
+    # The UNet has the weights of this task's but for its first and last convolution: unet/own.safetensors.
+    like: str | None = None
 
     @property
     def upscales(self) -> bool:
@@ -51,6 +54,9 @@ TASKS = [
         in_channels=9, block_out_channels=(8, 8), layers_per_block=1, attention_head_dim=[1, 2], **SHALLOW)),
     Task("depth", 33, "StableDiffusionDepth2ImgPipeline", "tiny-v", dict(
         in_channels=5, block_out_channels=(8, 8), layers_per_block=2, attention_head_dim=[2, 1], **SHALLOW)),
+    Task("depth-b", 34, "StableDiffusionDepth2ImgPipeline", "tiny-v", dict(
+        in_channels=5, block_out_channels=(8, 12), layers_per_block=1, attention_head_dim=[2, 3], **SHALLOW),
+        like="inpaint-a"),
     # The x4 upscaler's pattern: the finest level has no attention; the next attends to the text twice; the last to itself.
     Task("x4-a", 35, "StableDiffusionUpscalePipeline", "tiny-v", dict(
         in_channels=7, block_out_channels=(8, 8, 8), layers_per_block=1, attention_head_dim=2,
@@ -65,6 +71,7 @@ TASKS = [
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D")), X4_DDIM),
 ]
 
+
 def save_tasks(fixtures: Path) -> None:
     for task in TASKS:
         save_task(task, fixtures / "tasks" / task.name)
@@ -72,8 +79,13 @@ def save_tasks(fixtures: Path) -> None:
 
 def save_task(task: Task, folder: Path) -> None:
     lender = open_pipeline(FIXTURES / task.parts)
-    unet = build_unet(task, lender)
-    save_half(unet, folder / "unet")
+    if task.like:
+        unet = build_unet_like(task, lender, folder.parent / task.like / "unet")
+        own = {name: tensor.half() for name, tensor in unet.state_dict().items() if is_own(name)}
+        write_tensors(folder / "unet" / OWN, own)
+        unet.save_config(folder / "unet")
+    else:
+        save_half(build_unet(task, lender), folder / "unet")
     write_json(folder / "scheduler" / "scheduler_config.json", task.scheduler)
     if task.upscales:
         write_json(folder / "low_res_scheduler" / "scheduler_config.json", LOW_RES)
@@ -95,6 +107,29 @@ def build_unet(task: Task, lender) -> UNet2DConditionModel:
     if unet.class_embedding is not None:
         # As large as the time embedding beside it.
         unet.class_embedding.weight.mul_(10)
+    fit_denoiser(task, unet, lender)
+    round_to_f16(unet)
+    assert_lively(unet, task.name)
+    return unet
+
+
+OWN = "own.safetensors"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
+def is_own(name: str) -> bool:
+    return name.startswith(("conv_in.", "conv_out."))
+
+
+def build_unet_like(task: Task, lender, other: Path) -> UNet2DConditionModel:
+    """Another task's UNet, whose first convolution loses the channels that are too many; the last is fitted anew."""
+    weights = {name: tensor.float() for name, tensor in load_file(other / WEIGHTS).items()}
+    weights["conv_in.weight"] = weights["conv_in.weight"][:, :task.unet["in_channels"]].clone()
+    unet = UNet2DConditionModel(
+        out_channels=4, cross_attention_dim=lender.text_encoder.config.hidden_size, use_linear_projection=True,
+        norm_num_groups=4, **task.unet,
+    ).eval().requires_grad_(False)
+    unet.load_state_dict(weights)
     fit_denoiser(task, unet, lender)
     round_to_f16(unet)
     assert_lively(unet, task.name)
@@ -181,6 +216,9 @@ def complete(fixtures: Path, name: str):
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / name
         shutil.copytree(fixtures / "tasks" / name, folder)
+        if task.like:
+            lent = load_file(fixtures / "tasks" / task.like / "unet" / WEIGHTS)
+            save_file(lent | load_file(folder / "unet" / OWN), folder / "unet" / WEIGHTS, metadata={"format": "pt"})
         for part in ("text_encoder", "tokenizer", "vae"):
             lent = "tiny-x4-vae" if task.upscales and part == "vae" else f"{task.parts}/{part}"
             shutil.copytree(FIXTURES / lent, folder / part)

@@ -24,6 +24,7 @@ from load import FIXTURES, scheduler_class
 from pictures import STEADY, relative_rms
 from store import write_json, write_tensors
 from task_models import TASKS, complete
+from tiles import decode_tiles, see_tiles
 
 HORSE = "a photograph of an astronaut riding a horse"
 
@@ -48,30 +49,39 @@ class Case:
     turbo: bool = False
     estimated: bool = False
     picture: bool = True
+    # Of a picture's rows and columns every so many-th is kept.
+    stride: tuple[int, int] = (1, 1)
+    tile: int | None = None
+    tileOverlap: int | None = None
+    vaeTiling: bool = False
 
 
 CASES = [
     Case("img2img-ddim", "tiny-v", (64, 64), strength=0.8, seed=1),
     Case("img2img-weak", "tiny-v", (64, 64), strength=0.3, steps=10, seed=2, picture=False),
     Case("img2img-euler", "tiny-v", (64, 64), strength=0.6, scheduler="euler", seed=3, picture=False),
-    Case("img2img-two", "tiny-v", (80, 70), strength=0.5, steps=6, n=2, guidance=1.0, seed=4, picture=False),
+    Case("img2img-two", "tiny-v", (80, 70), strength=0.5, steps=6, n=2, guidance=1.0, seed=4, stride=(2, 4)),
     Case("img2img-pndm", "tiny-eps", (64, 72), strength=0.8, steps=6, seed=5),
     Case("img2img-pndm-weak", "tiny-eps", (64, 72), strength=0.3, steps=10, guidance=2.0, seed=6, picture=False),
     Case("img2img-full", "tiny-eps", (64, 72), strength=1.0, steps=4, guidance=2.0, seed=7, picture=False),
     Case("inpaint-full", "inpaint-a", (64, 64), (64, 64), 1.0, seed=8),
     Case("inpaint-wide", "inpaint-a", (80, 70), (88, 64), 1.0, scheduler="euler", seed=9),
     Case("inpaint-partly", "inpaint-a", (64, 64), (64, 64), 0.6, steps=6, seed=10, picture=False),
-    Case("inpaint-ddim", "inpaint-b", (64, 72), (64, 72), 0.8, scheduler="ddim", guidance=1.0, seed=11, picture=False),
+    Case("inpaint-ddim", "inpaint-b", (64, 72), (64, 72), 0.8, scheduler="ddim", guidance=1.0, seed=11, stride=(2, 2)),
     Case("inpaint-two", "inpaint-b", (64, 72), (64, 72), 1.0, scheduler="euler", n=2, seed=12, picture=False),
     Case("depth-own", "depth", (64, 72), strength=0.8, steps=6, seed=13),
     Case("depth-euler", "depth", (80, 70), strength=0.6, scheduler="euler", seed=14, picture=False),
     Case("depth-estimated", "depth", (64, 72), strength=0.8, scheduler="ddim", guidance=2.0, seed=24, estimated=True, picture=False),
     Case("depth-two", "depth", (64, 72), strength=1.0, scheduler="ddim", n=2, guidance=1.0, seed=15, picture=False),
+    Case("depth-b", "depth-b", (64, 72), strength=0.8, steps=6, seed=13, stride=(2, 2)),
     Case("x4-own", "x4-a", (16, 20), noiseLevel=20, seed=16),
     Case("x4-noisier", "x4-a", (16, 20), noiseLevel=40, seed=16, picture=False),
     Case("x4-euler", "x4-a", (23, 17), noiseLevel=0, scheduler="euler", seed=17, picture=False),
     Case("x4-two", "x4-b", (16, 16), noiseLevel=350, n=2, guidance=1.0, seed=18, picture=False),
-    Case("x4-pndm", "x4-b", (20, 16), noiseLevel=100, scheduler="pndm", steps=4, seed=19, picture=False),
+    Case("x4-pndm", "x4-b", (20, 16), noiseLevel=100, scheduler="pndm", steps=4, seed=19, stride=(2, 2)),
+    Case("x4-tiled", "x4-a", (20, 28), noiseLevel=20, steps=4, seed=25, stride=(4, 3), tile=16, tileOverlap=6),
+    Case("x4-tiled-vae", "x4-a", (20, 28), noiseLevel=20, steps=4, seed=25, stride=(4, 3), tile=16, tileOverlap=6, vaeTiling=True),
+    Case("x4-tiled-two", "x4-b", (20, 16), noiseLevel=350, scheduler="euler", n=2, guidance=1.0, seed=26, tile=16, tileOverlap=8, picture=False),
     Case("turbo-1", "tiny-eps", None, (64, 64), steps=1, guidance=0.0, seed=20, turbo=True, picture=False),
     Case("turbo-4", "tiny-eps", None, (64, 64), steps=4, guidance=0.0, seed=21, turbo=True, picture=False),
     Case("turbo-img2img", "tiny-eps", (64, 64), strength=0.5, steps=2, guidance=0.0, seed=22, turbo=True, picture=False),
@@ -82,6 +92,8 @@ def save_task_blocks(models: Path, golden: Path) -> None:
     """Whole UNets, and of the upscaler the transformers of both kinds."""
     tensors, entries = {}, []
     for task in TASKS:
+        if task.like:
+            continue
         with complete(models, task.name) as folder:
             model = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet").eval()
         recorded, more = whole_unet(task, model)
@@ -108,7 +120,7 @@ def save_task_pictures(models: Path, golden: Path) -> None:
     for case in CASES:
         manifest.append(add_case(models, case, tensors))
     assert_inputs_matter(tensors)
-    write_json(golden / "pictures.json", manifest)
+    write_json(golden / "pictures.json", manifest, indent=None)
     write_tensors(golden / "pictures.safetensors", tensors)
 
 
@@ -123,17 +135,25 @@ def add_case(models: Path, case: Case, tensors: dict) -> dict:
     assert error < STEADY, f"{case.name}: f32 and f64 differ by {error:.1e}, too much to test other code by"
     clipped = ((samples.round() <= 0) | (samples.round() >= 255)).mean()
     assert clipped < 0.25, f"{case.name}: {clipped:.0%} of the samples are cut off"
-    tensors[f"{case.name}/latents"] = latents
+    if not case.vaeTiling:
+        tensors[f"{case.name}/latents"] = latents
     if case.picture:
-        tensors[f"{case.name}/pictures"] = torch.from_numpy(samples.round().astype(np.uint8))
+        down, across = case.stride
+        tensors[f"{case.name}/pictures"] = torch.from_numpy(samples.round().astype(np.uint8)[:, ::down, ::across])
     names = {name: f"{name}/{'x'.join(map(str, value.shape if torch.is_tensor(value) else value.size))}"
              for name, value in given.items()}
     for name, value in given.items():
         tensors[names[name]] = value if torch.is_tensor(value) else torch.from_numpy(np.array(value))
     return {
-        **{key: value for key, value in asdict(case).items() if key != "image"}, "prompt": HORSE, "given": names, "float32Error": float(f"{error:.1e}"), "parts": parts_of(case),
+        **stated(case), "prompt": HORSE, "given": names, "float32Error": float(f"{error:.1e}"), "parts": parts_of(case),
         "schedulerClass": type(pipeline.scheduler).__name__, "timesteps": timesteps,
     }
+
+
+def stated(case: Case) -> dict:
+    """The case without its image, which is in `given`, and without what only some cases say."""
+    some = {"stride": (1, 1), "tile": None, "tileOverlap": None, "vaeTiling": False}
+    return {key: value for key, value in asdict(case).items() if key != "image" and (key, value) not in some.items()}
 
 
 def in_dtype(pipeline, dtype: torch.dtype):
@@ -169,6 +189,10 @@ def prepared(kind, folder: Path, case: Case):
         pipeline.scheduler = turbo_scheduler(pipeline.scheduler.config)
     elif case.scheduler:
         pipeline.scheduler = scheduler_class(case.scheduler).from_config(pipeline.scheduler.config)
+    if case.tile is not None:
+        see_tiles(pipeline.unet, case.tile, case.tileOverlap)
+    if case.vaeTiling:
+        decode_tiles(pipeline.vae, case.tile, case.tileOverlap)
     return pipeline
 
 

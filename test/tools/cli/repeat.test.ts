@@ -27,12 +27,13 @@ describe("the command that paints a picture again", () => {
   });
 
   it("says what other tasks ask for, where it is not the usual", () => {
-    const task = { strength: 0.5, noiseLevel: 20, eta: 1, rng: "cuda", clipSkip: 2 };
+    const tiles = { tile: 64, tileOverlap: 8 };
+    const task = { strength: 0.5, noiseLevel: 20, ...tiles, eta: 1, rng: "cuda", clipSkip: 2 };
     const more = { promptSyntax: "a1111", vaeTiling: true, watermark: true };
     assert.equal(
       repeatCommand(record({ request: { prompt: "x", ...task, ...more } })),
-      "wgsl-diffusion generate x --rng cuda --strength 0.5 --noise-level 20 --eta 1 --clip-skip 2 " +
-        "--prompt-syntax a1111 --vae-tiling --watermark",
+      "wgsl-diffusion generate x --rng cuda --strength 0.5 --noise-level 20 --tile 64 " +
+        "--tile-overlap 8 --eta 1 --clip-skip 2 --prompt-syntax a1111 --vae-tiling --watermark",
     );
     const usual = { rng: "torch", eta: 0, clipSkip: 0, promptSyntax: "plain", watermark: false };
     assert.equal(

@@ -278,7 +278,7 @@ if (PYTHON) {
       it(`finds ${name} within its bounds, every stage`, async () => {
         // Halves are compared once; the recorded stages do so too.
         const dtypes = name === "tiny-eps" ? [] : ["--dtype", "f32"];
-        const found = await report("--model", path(), "--timesteps", "1", ...dtypes);
+        const found = await report("--model", await path(), "--timesteps", "1", ...dtypes);
         assert.deepEqual(failed(found), []);
         const stages = new Set(found.rows.map(({ stage }) => stage));
         for (const stage of [
