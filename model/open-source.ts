@@ -6,7 +6,7 @@ import type { OpenedSource } from "./files/model-source.ts";
 import { openFolderFiles } from "./folder.ts";
 import type { ModelFolder } from "./model-folder.ts";
 import type { OpenOptions } from "./open-options.ts";
-import { type ConfigFiles, openSingleFile } from "./single-file.ts";
+import type { ConfigFiles } from "./single-file.ts";
 import { readTokenizer } from "./tokenizer-folder.ts";
 
 /** What `prediction` says. Throws BAD_REQUEST. */
@@ -33,6 +33,8 @@ export async function openSource(
   }
   try {
     const configs = config ? await readConfigs(config) : {};
+    // A page that opens folders does without the original's names and rules.
+    const { openSingleFile } = await import("./single-file.ts");
     return await openSingleFile(opened.single, { config: configs, prediction });
   } catch (error) {
     await opened.single.close();
