@@ -88,6 +88,7 @@ async function runInTurn(
     await pending.shift();
     const event = work[done++]!.event(performance.now() - started);
     onStep?.(event);
+    // Where the UNet runs in tiles, a step is done with the last of them.
     if (event.tile === event.tiles) previews?.show(event.step);
     signal?.throwIfAborted();
   };

@@ -6,7 +6,7 @@ import type { OpenedSource } from "./files/model-source.ts";
 import { openFolderFiles } from "./folder.ts";
 import type { ModelFolder } from "./model-folder.ts";
 import type { OpenOptions } from "./open-options.ts";
-import { type ConfigFiles, openSingleFile } from "./single-file.ts";
+import type { ConfigFiles, openSingleFile } from "./single-file.ts";
 import { readTokenizer } from "./tokenizer-folder.ts";
 
 /** What `prediction` says. Throws BAD_REQUEST. */
@@ -18,13 +18,15 @@ export function checkedPrediction({ prediction }: OpenOptions): PredictionType |
 }
 
 /**
- * Opens a model; no weights yet. Owns a single file's source from then on. Throws BAD_REQUEST for an
+ * Opens a model; no weights yet. `single` brings the code for the original's names and rules, where it is
+ * needed: a page that opens folders does without. Owns a single file's source from then on. Throws BAD_REQUEST for an
  * option that does not fit, and what `openFolderFiles` and `openSingleFile` throw.
  */
 export async function openSource(
   opened: OpenedSource,
   options: OpenOptions,
-  config?: ModelFiles,
+  config: ModelFiles | undefined,
+  single: () => Promise<typeof openSingleFile>,
 ): Promise<ModelFolder> {
   const prediction = checkedPrediction(options);
   if ("files" in opened) {
@@ -33,7 +35,8 @@ export async function openSource(
   }
   try {
     const configs = config ? await readConfigs(config) : {};
-    return await openSingleFile(opened.single, { config: configs, prediction });
+    const openSingle = await single();
+    return await openSingle(opened.single, { config: configs, prediction });
   } catch (error) {
     await opened.single.close();
     throw error;

@@ -35,7 +35,8 @@ export async function openModel(
   const config = options.config === undefined ? undefined : await open(options.config, options);
   const folder = config && "files" in config ? config.files : undefined;
   if (config && !folder) throw new DiffusionError("CONFIG", "`config` names no folder");
-  return openSource(await open(source, options), options, folder);
+  const single = async () => (await import("./single-file.ts")).openSingleFile;
+  return openSource(await open(source, options), options, folder, single);
 }
 
 async function open(source: ModelSource, options: BrowserOptions): Promise<OpenedSource> {

@@ -8,6 +8,7 @@ import { type ModelSource, type OpenedSource, openChosen } from "./files/model-s
 import type { ModelFolder } from "./model-folder.ts";
 import type { OpenOptions } from "./open-options.ts";
 import { checkedPrediction, openSource } from "./open-source.ts";
+import { openSingleFile } from "./single-file.ts";
 
 /**
  * Opens the model at a path, or in files that were chosen; no weights yet. `config` is a folder as
@@ -20,7 +21,8 @@ export async function openModel(
   checkedPrediction(options);
   const chosen = await openChosen(source);
   const config = await configFiles(options.config);
-  return openSource(chosen ?? (await openPath(pathOf(source))), options, config);
+  const opened = chosen ?? (await openPath(pathOf(source)));
+  return openSource(opened, options, config, async () => openSingleFile);
 }
 
 async function openPath(path: string): Promise<OpenedSource> {
