@@ -9,6 +9,8 @@ export type { OpenOptions } from "./open-options.ts";
 export { Picture } from "./picture.ts";
 export { StableDiffusion } from "./pipeline.ts";
 export {
+  type CheckedRequest,
+  type CheckingPipeline,
   type GenerateRequest,
   type GenerateResult,
   type ImagePipeline,
@@ -24,4 +26,6 @@ export {
   SCHEDULERS,
   type StepEvent,
 } from "./request.ts";
+export type { SheetEvent, SheetRequest } from "./sheet/axes.ts";
+export { paintSheet, type SheetCell, type SheetResult } from "./sheet/paint.ts";
 export { type ReadWatermark, readWatermark, watermark } from "./watermark.ts";

@@ -1,12 +1,14 @@
 /** The settings that a picture's texts hold: from our own record, else from the web UI's `parameters`. */
 import { type PictureText, recordOf } from "./metadata.ts";
-import { parseWebUi, schedulerOf } from "./web-ui.ts";
+import { ALIGNED, parseWebUi, schedulerOf, ZERO_SNR } from "./web-ui.ts";
 
 /** Foreign text, all of it: each field is judged by whoever uses it. */
 export interface Settings {
   readonly prompt: string;
   readonly request: Readonly<Record<string, unknown>>;
   readonly model: unknown;
+  /** Paths of the pictures that were given, by the option's field. */
+  readonly given?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** Undefined where neither can be read. */
@@ -17,7 +19,8 @@ export function settingsOf(texts: readonly PictureText[]): Settings | undefined 
 function fromRecord(record: unknown): Settings | undefined {
   const request = fieldsOf(fieldsOf(record)?.request);
   if (typeof request?.prompt !== "string") return undefined;
-  return { prompt: request.prompt, request, model: fieldsOf(fieldsOf(record)?.model)?.name };
+  const model = fieldsOf(fieldsOf(record)?.model)?.name;
+  return { prompt: request.prompt, request, model, given: fieldsOf(fieldsOf(record)?.options) };
 }
 
 function fromWebUi(texts: readonly PictureText[]): Settings | undefined {
@@ -40,6 +43,8 @@ function fromWebUi(texts: readonly PictureText[]): Settings | undefined {
     clipSkip: clipSkip && clipSkip - 1,
     ...guidanceOf(fields, number),
     promptSyntax: syntaxOf(`${prompt} ${negativePrompt}`, fields),
+    timestepSpacing: fields.get("Schedule type") === ALIGNED ? "ays" : undefined,
+    rescaleBetasZeroSnr: fields.get("Noise Schedule") === ZERO_SNR,
   };
   return { prompt, request, model: fields.get("Model") };
 }
@@ -83,6 +88,6 @@ function guidanceOf(
   };
 }
 
-function fieldsOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
+export function fieldsOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
   return typeof value === "object" && value !== null ? { ...value } : undefined;
 }
