@@ -12,7 +12,7 @@ import { shaderTexts } from "../tools/shader-texts.mjs";
 const root = join(import.meta.dirname, "..");
 
 /**
- * What a page loads to paint with a model's folder, shaders included, minified and gzipped. Single files in the
+ * What a worker loads to paint with a model's folder, shaders included, minified and gzipped. Single files in the
  * original's layout bring their own part when one is opened.
  */
 const MOST_BYTES = 120_000;
@@ -40,8 +40,7 @@ async function minified(): Promise<string[]> {
     build: {
       ...{ write: false, target: "es2022", modulePreload: false, chunkSizeWarningLimit: 5000 },
       rolldownOptions: {
-        input: join(root, "model/index.ts"),
-        preserveEntrySignatures: "strict",
+        input: join(root, "worker/main.ts"),
       },
     },
   });
