@@ -1,5 +1,5 @@
 /** A GPU device with what the engine keeps for it: its abilities, its pipelines, its faults. */
-import { isSoftware, loadGPU, matrixWanted, readShader, tuningStore } from "#platform";
+import { loadGPU, matrixWanted, noAdapterHint, readShader, tuningStore } from "#platform";
 import { assemble, type OperandTypes } from "../shaders/assemble.ts";
 import { shapeOf } from "../shaders/gpus.ts";
 import type { AnyKernel } from "../shaders/kernel.ts";
@@ -7,6 +7,7 @@ import type { MatrixUnit } from "../shaders/matrix.ts";
 import { DiffusionError } from "./errors.ts";
 import type { Target } from "./lower/lowering.ts";
 import { MATRIX_FEATURE, matrixUnitOf, withDialect } from "./matrix.ts";
+import { adapterName, isSoftware } from "./software.ts";
 import { Tuning } from "./tuning/choices.ts";
 import { useRecord } from "./tuning/open.ts";
 import { deviceIdentity, type TuningStore } from "./tuning/record.ts";
@@ -48,7 +49,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
     throw new DiffusionError("NO_ADAPTER", "No GPU adapter.", {
-      hint: "Run `wgsl-diffusion devices` to see why.",
+      hint: noAdapterHint,
     });
   }
   const unit = usesMatrices(adapter, options) ? matrixUnitOf(adapter) : undefined;
@@ -62,7 +63,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   } catch (cause) {
     throw new DiffusionError(
       "LIMIT",
-      `The adapter ${adapter.info.description} gives no device: ${cause}`,
+      `The adapter ${adapterName(adapter.info)} gives no device: ${cause}`,
       { cause },
     );
   }

@@ -43,11 +43,21 @@ export function drawNoise(
   { seeds = "batch" }: NoiseOptions = {},
 ): Float32Array {
   if (seeds === "batch") return createGenerator(kind, seed).randn(batch * perPicture);
-  const noise = new Float32Array(batch * perPicture);
-  pictureGenerators(kind, seed, batch).forEach((generator, i) => {
-    noise.set(generator.randn(perPicture), i * perPicture);
-  });
-  return noise;
+  return joinGenerators(pictureGenerators(kind, seed, batch)).randn(batch * perPicture);
+}
+
+/** Generators of a picture each as one: a draw is their draws side by side, equal parts of it. */
+export function joinGenerators(generators: readonly Generator[]): Generator {
+  return {
+    randn(count) {
+      const each = count / generators.length;
+      const noise = new Float32Array(count);
+      generators.forEach((generator, i) => {
+        noise.set(generator.randn(each), i * each);
+      });
+      return noise;
+    },
+  };
 }
 
 /** One generator a picture, with the seeds seed, seed + 1, … Throws where createGenerator does. */

@@ -36,10 +36,13 @@ export function decodeGraph(
   dtype: DType,
   options: VaeOptions = {},
 ): { rgba: Tensor; status: Tensor } {
-  const { own, status } = chosenLatents(latents);
+  const { own, ...chosen } = chosenLatents(latents);
   const picture = decodePicture(w, config, mul(own, 1 / config.scalingFactor), dtype, options);
   const pixels = picture.shape[1]! * picture.shape[2]!;
-  return { rgba: custom(toRgba, { pixels }, { x: picture }, [pixels], "i32"), status };
+  return {
+    rgba: custom(toRgba, { pixels }, { x: picture }, [pixels], "i32"),
+    status: statusOf(chosen, latents),
+  };
 }
 
 /**
@@ -54,25 +57,30 @@ export function decodeTileGraph(
   dtype: DType,
   options: VaeOptions = {},
 ): { picture: Tensor; status: Tensor } {
-  const { own, status } = chosenLatents(latents);
+  const { own, ...chosen } = chosenLatents(latents);
   const { height, width, channels } = latents;
   const params = { batch: 1, height, width, tile, channels };
   const shape = [1, tile.height, tile.width, channels];
   const z = custom(tileCut, params, { x: own, place: input("place", [3], "i32") }, shape, "f32");
   const picture = decodePicture(w, config, mul(z, 1 / config.scalingFactor), dtype, options);
-  return { picture: cast(picture, "f32"), status };
+  return { picture: cast(picture, "f32"), status: statusOf(chosen, latents) };
 }
 
-/** The latents [1, h, w, C] of picture `index`, and whether all are finite. */
+/** The latents [1, h, w, C] of picture `index`, and what they are taken from. */
 function chosenLatents({ batch, height, width, channels }: LatentShape) {
   const state = input("state", [STATE_PLANES, batch, height, width, channels], "f32");
   const index = input("index", [1], "i32");
-  const perPicture = height * width;
   // Rows of the state are pictures, plane by plane: the first `batch` rows are the latents.
-  const rows = reshape(state, [STATE_PLANES * batch, perPicture * channels]);
-  const own = reshape(embedding(index, rows), [1, height, width, channels]);
-  const params = { pixels: batch * perPicture, perPicture };
-  return { own, status: custom(status, params, { state, index }, [1], "i32") };
+  const rows = reshape(state, [STATE_PLANES * batch, height * width * channels]);
+  return { own: reshape(embedding(index, rows), [1, height, width, channels]), state, index };
+}
+
+function statusOf(
+  chosen: { readonly state: Tensor; readonly index: Tensor },
+  { batch, height, width }: LatentShape,
+): Tensor {
+  const perPicture = height * width;
+  return custom(status, { pixels: batch * perPicture, perPicture }, { ...chosen }, [1], "i32");
 }
 
 /** z [B, h, w, C], divided by the scaling factor -> [B, 8h, 8w, 3] in about -1..1; f32 where tiles are blended. */

@@ -28,6 +28,11 @@ export const LIMITS = {
 /** The names that `scheduler` takes: the solvers, and those with sigmas also with each spacing of them. */
 export const SCHEDULERS: readonly string[] = SAMPLER_VARIANTS;
 
+/** How timesteps are spread; `ays`: Align Your Steps. */
+export const TIMESTEP_SPACINGS = ["leading", "linspace", "trailing", "ays"] as const;
+
+export type TimestepSpacing = (typeof TIMESTEP_SPACINGS)[number];
+
 /** How the guidance scale goes over the steps, where it is not a list. */
 export const GUIDANCE_SHAPES = ["constant", "linear", "cosine"] as const;
 

@@ -3,6 +3,7 @@ import { DiffusionError } from "../engine/errors.ts";
 import type { Plan } from "../engine/index.ts";
 import type { Sampler, Step } from "../sampler/index.ts";
 import type { NoiseSource } from "./denoise.ts";
+import type { Previews } from "./preview.ts";
 import type { GenerateRequest, StepEvent } from "./request.ts";
 import type { TileGrid } from "./tile-grid.ts";
 
@@ -12,6 +13,8 @@ const IN_FLIGHT = 2;
 export interface LoopOptions extends Pick<GenerateRequest, "signal" | "onStep"> {
   /** Where the steps' noise comes from; a sampler that draws any needs it. */
   readonly noise?: NoiseSource | undefined;
+  /** Told of each finished step, after `onStep`. */
+  readonly previews?: Pick<Previews, "show"> | undefined;
   /** Called before each row is submitted, with its number. */
   readonly before?: ((row: number) => void) | undefined;
 }
@@ -76,14 +79,17 @@ function runStep(plan: Plan, row: Step, number: number, { noise }: LoopOptions):
 async function runInTurn(
   plan: Plan,
   work: readonly Work[],
-  { signal, onStep }: LoopOptions,
+  { signal, onStep, previews }: LoopOptions,
 ): Promise<void> {
   const started = performance.now();
   const pending: Promise<void>[] = [];
   let done = 0;
   const finishOldest = async () => {
     await pending.shift();
-    onStep?.(work[done++]!.event(performance.now() - started));
+    const event = work[done++]!.event(performance.now() - started);
+    onStep?.(event);
+    // Where the UNet runs in tiles, a step is done with the last of them.
+    if (event.tile === event.tiles) previews?.show(event.step);
     signal?.throwIfAborted();
   };
   signal?.throwIfAborted();

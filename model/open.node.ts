@@ -1,23 +1,46 @@
 /** Whatever a path names: a diffusers folder, or a single file in the original's layout. */
 import { DiffusionError } from "../engine/errors.ts";
+import { missing, openFile } from "../engine/platform/file.node.ts";
 import { isFolder } from "../engine/platform/text-file.node.ts";
-import { predictionNamed } from "./detect.ts";
-import { type ModelFolder, openFolder } from "./folder.node.ts";
+import { diskFiles } from "./files/disk.node.ts";
+import type { ModelFiles } from "./files/files.ts";
+import { type ModelSource, type OpenedSource, openChosen } from "./files/model-source.ts";
+import type { ModelFolder } from "./model-folder.ts";
 import type { OpenOptions } from "./open-options.ts";
-import { openModelFile } from "./single-file.node.ts";
+import { checkedPrediction, openSource } from "./open-source.ts";
+import { openSingleFile } from "./single-file.ts";
 
 /**
- * Opens the model at `path`; no weights yet. Throws BAD_REQUEST for an option that does not fit, and what
- * `openFolder` and `openModelFile` throw.
+ * Opens the model at a path, or in files that were chosen; no weights yet. `config` is a folder as
+ * diffusers writes it. Throws WEIGHTS_MISSING, CONFIG (no such folder), and what `openSource` throws.
  */
-export async function openModel(path: string, options: OpenOptions = {}): Promise<ModelFolder> {
-  const prediction = predictionNamed(options.prediction);
-  if (options.prediction !== undefined && prediction === undefined) {
-    const shown = JSON.stringify(options.prediction)?.slice(0, 40);
-    throw new DiffusionError("BAD_REQUEST", `prediction must be "eps" or "v" (got ${shown})`);
-  }
-  if (!(await isFolder(path))) return openModelFile(path, { config: options.config, prediction });
-  if (options.config === undefined) return openFolder(path, { prediction });
-  const message = `${path} is a folder, which has its own configuration; \`config\` is for single files`;
-  throw new DiffusionError("BAD_REQUEST", message, { hint: "Leave `config` out." });
+export async function openModel(
+  source: ModelSource,
+  options: OpenOptions = {},
+): Promise<ModelFolder> {
+  checkedPrediction(options);
+  const chosen = await openChosen(source);
+  const config = await configFiles(options.config);
+  const opened = chosen ?? (await openPath(pathOf(source)));
+  return openSource(opened, options, config, async () => openSingleFile);
+}
+
+async function openPath(path: string): Promise<OpenedSource> {
+  if (await isFolder(path)) return { files: diskFiles(path) };
+  return { single: await openFile(path) };
+}
+
+function pathOf(source: ModelSource): string {
+  if (typeof source === "string") return source;
+  throw new DiffusionError("BAD_REQUEST", "a model is named by a path, as a string");
+}
+
+async function configFiles(config: ModelSource | undefined): Promise<ModelFiles | undefined> {
+  if (config === undefined) return undefined;
+  const chosen = await openChosen(config);
+  if (chosen && "files" in chosen) return chosen.files;
+  const path = pathOf(config);
+  if (await isFolder(path)) return diskFiles(path);
+  const { message, hint = "" } = missing(path, "ENOENT");
+  throw new DiffusionError("CONFIG", message, { hint });
 }

@@ -20,4 +20,23 @@ export class Picture implements RgbaImage {
     const { savePng } = await import("#png");
     await savePng(this, path);
   }
+
+  /** A PNG as a Blob, to be shown or offered for download. */
+  async toBlob(): Promise<Blob> {
+    const { pngBlob } = await import("#png");
+    return pngBlob(this);
+  }
+
+  /** Paints it on a canvas, which takes its size. */
+  draw(canvas: HTMLCanvasElement | OffscreenCanvas): void {
+    canvas.width = this.width;
+    canvas.height = this.height;
+    const context = canvas.getContext("2d") as CanvasRenderingContext2D;
+    const { data, width, height } = this;
+    context.putImageData(
+      new ImageData(data as Uint8ClampedArray<ArrayBuffer>, width, height),
+      0,
+      0,
+    );
+  }
 }

@@ -11,54 +11,50 @@ import {
   tune,
   WeightCache,
 } from "../engine/index.ts";
-import { createGenerator } from "../engine/random.ts";
-import { createSampler, type Sampler, SamplerError } from "../sampler/index.ts";
+import {
+  createGenerator,
+  type Generator,
+  joinGenerators,
+  pictureGenerators,
+} from "../engine/random.ts";
+import { adapterName } from "../engine/software.ts";
+import type { Sampler } from "../sampler/index.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { checkSkip } from "./clip.ts";
 import { coefficientTable, initialState, type LatentShape, noiseSource } from "./denoise.ts";
-import { compileFitting, hintingAtTiles } from "./fit.ts";
+import type { ModelSource } from "./files/model-source.ts";
+import type { DepthMap } from "./image/depth.ts";
 import { unknownWordsWarning } from "./known-words.ts";
 import { type LoopOptions, runSteps, runTiledSteps } from "./loop.ts";
-import {
-  type ChunkSizes,
-  compileDecoder,
-  compilePlans,
-  type Plans,
-  type RunSizes,
-  type Setting,
-} from "./painter.ts";
+import type { ChunkSizes, Plans, RunSizes, Setting } from "./painter.ts";
 import type { Picture } from "./picture.ts";
+import { PlanCache } from "./plan-cache.ts";
+import { createPreviews } from "./preview.ts";
 import { doubtOfPrediction } from "./probe.ts";
 import { chunkSizes, conditionWeights, rowsAt } from "./prompt/halves.ts";
 import { type PromptPlan, planPrompt } from "./prompt/plan.ts";
 import { readLatents, readPicture, readTiledPicture } from "./read-back.ts";
 import {
+  type CheckedRequest,
+  type CheckingPipeline,
   type GenerateRequest,
   type GenerateResult,
-  type ImagePipeline,
   type LoadOptions,
   type ModelInfo,
+  type RequestDefaults,
   type ResolvedRequest,
   validateRequest,
 } from "./request.ts";
 import { scalesOf, stageOf, stageTable } from "./run-guidance.ts";
+import { samplerOf } from "./sampling.ts";
 import { depthChannel } from "./tasks/depth-channel.ts";
 import { pictureEncoder } from "./tasks/encode-pictures.ts";
 import { noising } from "./tasks/noise-level.ts";
 import { marked, pictureOf } from "./tasks/picture.ts";
 import { besideOf, type Run, type Start, startOf } from "./tasks/start.ts";
 import { type Task, taskOf } from "./tasks/task.ts";
-import { type Sides, type TileGrid, tileGrid } from "./tile-grid.ts";
+import { type TileGrid, tileGrid } from "./tile-grid.ts";
 import { timestepEmbedding } from "./unet.ts";
-
-/** Plans for one set of sizes, which `key` spells out. */
-interface Compiled {
-  readonly key: string;
-  readonly plans: Plans;
-  /** Absent where latents were asked for. */
-  readonly decoder: Plan | undefined;
-  readonly warnings: readonly string[];
-}
 
 /** The prompts of a run, how they make up the halves of guidance, and what the conditions count. */
 type Texts = PromptPlan & {
@@ -66,16 +62,7 @@ type Texts = PromptPlan & {
   readonly conditions: Float32Array | undefined;
 };
 
-/** What plans are compiled for. */
-interface Wanted {
-  readonly sizes: RunSizes;
-  readonly decode: boolean;
-  readonly vaeTiling: boolean | undefined;
-  /** The decoder makes one tile at a time: those of the run. */
-  readonly decodeTile: Sides | undefined;
-}
-
-export class StableDiffusion implements ImagePipeline {
+export class StableDiffusion implements CheckingPipeline {
   readonly #warnings: string[];
   readonly dtype: "f16" | "f32";
   readonly #device: Device;
@@ -83,7 +70,7 @@ export class StableDiffusion implements ImagePipeline {
   readonly #checkpoint: Checkpoint;
   readonly #weights: WeightCache;
   readonly #strict: boolean;
-  #compiled: Compiled | undefined;
+  readonly #plans = new PlanCache();
   /** The run in progress; settles without a fault. */
   #running: Promise<void> | undefined;
   #disposed: Promise<void> | undefined;
@@ -91,19 +78,24 @@ export class StableDiffusion implements ImagePipeline {
 
   /**
    * Opens a checkpoint: every header is read and checked, weights follow when they are needed.
-   * `path` is a diffusers folder, or a single file in the original's layout. Throws WEIGHTS_…, CONFIG,
-   * TOKENIZER, SCHEDULER, and what `openDevice` throws; with `strict`, FEATURE_MISSING, SCHEDULER or
-   * WEIGHTS_MISMATCH where it would warn.
+   * `model` is a diffusers folder, or a single file in the original's layout: a path in Node; in a browser
+   * "org/name" on the hub, an address, or files that a user chose. Throws WEIGHTS_…, CONFIG, TOKENIZER,
+   * SCHEDULER, and what `openDevice` throws; with `strict`, FEATURE_MISSING, SCHEDULER or
+   * WEIGHTS_MISMATCH where it would warn. In a browser also HUB_404, NETWORK and DISK_FULL.
    */
-  static async fromPretrained(path: string, options: LoadOptions = {}): Promise<StableDiffusion> {
+  static async fromPretrained(
+    model: ModelSource,
+    options: LoadOptions = {},
+  ): Promise<StableDiffusion> {
     options.signal?.throwIfAborted();
-    const folder = await openModel(path, options);
+    const folder = await openModel(model, options);
     let device: Device | undefined;
     try {
       const checkpoint = await openCheckpoint(folder, options.onProgress);
       options.signal?.throwIfAborted();
       device =
-        (options.device as Device | undefined) ?? (await openDevice({ matrix: options.matrix }));
+        (options.device as Device | undefined) ??
+        (await openDevice({ minimal: options.minimal ?? false, matrix: options.matrix }));
       const sd = new StableDiffusion(device, checkpoint, options);
       await sd.#checkPrediction(options.signal);
       return sd;
@@ -195,12 +187,10 @@ export class StableDiffusion implements ImagePipeline {
   async #generate(request: GenerateRequest, signal: AbortSignal) {
     const clock = stopwatch();
     signal.throwIfAborted();
-    const resolved = validateRequest(request, this.#defaults());
+    const resolved = validateRequest(request, this.defaults);
     const task = taskOf(this.#checkpoint.detected.kind, request);
     if (resolved.strength === 0) return this.#unchanged(request, resolved);
-    const sampler = this.#sampler(resolved);
-    const scales = scalesOf(resolved, sampler);
-    const texts = this.#tokenize(resolved, sampler, scales);
+    const { sampler, scales, texts } = this.#prepared(resolved);
     const latents = this.#latentShape(resolved);
     const grid = gridOf(resolved, latents, 1);
     const sizes = this.#sizes(resolved, sampler, texts, latents, grid);
@@ -208,25 +198,34 @@ export class StableDiffusion implements ImagePipeline {
       ...{ sizes, decode: request.output !== "latent", vaeTiling: resolved.vaeTiling },
       decodeTile: resolved.vaeTiling ? grid?.tile : undefined,
     };
-    await this.#freeOthers(want);
-    const random = createGenerator(resolved.rng ?? "torch", resolved.seed);
-    const given = { request, resolved, latents, random };
-    const start = await this.#prepare(task, given, sampler, signal);
+    await this.#plans.keepOnly(want);
+    const streams = streamsOf(resolved);
+    const given = { request, resolved, latents };
+    const start = await this.#prepare(task, given, streams, sampler, signal);
     if (this.#strict && start.warnings[0]) {
       throw new DiffusionError("BAD_REQUEST", start.warnings[0]);
     }
     if (request.image) clock.lap("inputs");
-    const { plans, decoder, warnings } = await this.#compile(want, signal);
+    const { plans, decoder, warnings } = await this.#plans.get(
+      want,
+      this.#setting(signal),
+      this.#checkpoint,
+    );
     clock.lap("load");
     this.#start(plans, resolved, sampler, { sizes, scales, texts, start });
     await plans.prompt.done();
     clock.lap("encode");
-    await runLoop(plans, grid, sampler, {
-      signal,
-      onStep: request.onStep,
-      noise: noiseSource(random, latents),
-      before: plans.select && selection(plans.select, texts, latents.batch),
-    });
+    const { latentRgb } = this.#checkpoint.vae.config;
+    const previews = createPreviews(plans.step, sampler, latents, latentRgb, request.onPreview);
+    const noise = noiseSource(joinGenerators(streams), latents);
+    try {
+      await runLoop(plans, grid, sampler, {
+        ...{ signal, onStep: request.onStep, noise, previews },
+        before: plans.select && selection(plans.select, texts, latents.batch),
+      });
+    } finally {
+      await previews.done();
+    }
     clock.lap("steps");
     const how = `${resolved.scheduler}, ${this.dtype}`;
     const images = decoder ? await this.#decode(decoder, resolved, latents, how, signal) : [];
@@ -239,7 +238,7 @@ export class StableDiffusion implements ImagePipeline {
       warnings: [...texts.warnings, ...start.warnings, ...warnings],
       timings: clock.times(),
       request: resolved,
-      model: this.#info(),
+      model: this.model,
     };
   }
 
@@ -285,6 +284,26 @@ export class StableDiffusion implements ImagePipeline {
     return images;
   }
 
+  /**
+   * The request as `generate` would fill it in (a random seed is drawn anew), and how often it would evaluate
+   * the UNet. No GPU work. Throws BAD_REQUEST and SCHEDULER as `generate`.
+   */
+  check(request: GenerateRequest): CheckedRequest {
+    this.#disposal.signal.throwIfAborted();
+    const resolved = validateRequest(request, this.defaults);
+    taskOf(this.#checkpoint.detected.kind, request);
+    const unchanged = resolved.strength === 0;
+    const evaluations = unchanged ? 0 : this.#prepared(resolved).sampler.rows.length;
+    return { request: resolved, evaluations };
+  }
+
+  /** What a run needs beside the GPU. */
+  #prepared(request: ResolvedRequest) {
+    const sampler = samplerOf(request, this.#checkpoint.scheduler);
+    const scales = scalesOf(request, sampler);
+    return { sampler, scales, texts: this.#tokenize(request, sampler, scales) };
+  }
+
   /** Strength 0: the image itself, brought to size; nothing runs. */
   #unchanged(request: GenerateRequest, resolved: ResolvedRequest) {
     if (request.output === "latent") {
@@ -294,28 +313,17 @@ export class StableDiffusion implements ImagePipeline {
     const one = pictureOf(request.image!, width, height);
     return {
       images: Array.from({ length: numImages }, () => (mark ? marked(one) : one)),
-      ...{ seed, warnings: [], timings: {}, request: resolved, model: this.#info() },
+      ...{ seed, warnings: [], timings: {}, request: resolved, model: this.model },
     };
   }
 
-  #defaults(): Parameters<typeof validateRequest>[1] {
+  /** What this checkpoint fills in where a request says nothing, and what kind it is. */
+  get defaults(): RequestDefaults {
     const { unet, factor, scheduler, detected, maxNoiseLevel } = this.#checkpoint;
     const { kind } = detected;
     const [height, width] = unet.config.sampleSize ?? [64, 64];
     const size = { width: width * factor, height: height * factor };
     return { ...size, scheduler: scheduler.scheduler, kind, factor, maxNoiseLevel };
-  }
-
-  #sampler(request: ResolvedRequest): Sampler {
-    const { scheduler } = this.#checkpoint;
-    const { eta = 0, strength = 1 } = request;
-    const swap = request.scheduler === scheduler.scheduler ? undefined : request.scheduler;
-    try {
-      return createSampler(swap, scheduler.values, request.steps, { eta, strength });
-    } catch (cause) {
-      if (!(cause instanceof SamplerError)) throw cause;
-      throw new DiffusionError("SCHEDULER", cause.message, { cause });
-    }
   }
 
   /** The prompts as the prompt plan's inputs, before any GPU work. */
@@ -348,7 +356,8 @@ export class StableDiffusion implements ImagePipeline {
   /** What runs before the loop, on plans of its own that are freed again: the picture that a run starts from. */
   async #prepare(
     task: Task,
-    given: Pick<Run, "request" | "resolved" | "latents" | "random">,
+    given: Pick<Run, "request" | "resolved" | "latents">,
+    streams: readonly Generator[],
     { initNoiseSigma, start }: Sampler,
     signal: AbortSignal,
   ): Promise<Start> {
@@ -356,59 +365,21 @@ export class StableDiffusion implements ImagePipeline {
     const { request, resolved, latents } = given;
     const setting = this.#setting(signal);
     await using encoder = pictureEncoder(setting, checkpoint, latents, resolved.vaeTiling);
-    return await startOf(task, {
-      ...given,
-      initNoiseSigma,
-      start,
-      encode: encoder.encode,
-      depth: (map) =>
-        depthChannel(setting, checkpoint.estimator, request.image!, map, [
-          latents.height,
-          latents.width,
-        ]),
-      noising: (level) => noising(checkpoint.lowResScheduler, level),
-    });
+    const size = [latents.height, latents.width] as const;
+    let depth: ReturnType<typeof depthChannel> | undefined;
+    const run = {
+      ...{ ...given, initNoiseSigma, start, encode: encoder.encode },
+      depth: (map: DepthMap | undefined) => {
+        depth ??= depthChannel(setting, checkpoint.estimator, request.image!, map, size);
+        return depth;
+      },
+      noising: (level: number) => noising(checkpoint.lowResScheduler, level),
+    };
+    return await startOf(task, run, streams);
   }
 
   #setting(signal: AbortSignal): Setting {
     return { device: this.#device, weights: this.#weights, dtype: this.dtype, signal };
-  }
-
-  /** Plans of other sizes are freed before anything else is made. */
-  async #freeOthers(want: Wanted): Promise<void> {
-    if (this.#compiled?.key !== JSON.stringify(want)) await this.#freePlans();
-  }
-
-  async #compile(want: Wanted, signal: AbortSignal): Promise<Compiled> {
-    if (this.#compiled) return this.#compiled;
-    const { sizes, decode, decodeTile } = want;
-    // Tiles of the run in place of diffusers'.
-    const vaeTiling = decodeTile ? undefined : want.vaeTiling;
-    const setting = this.#setting(signal);
-    // The decoder first: its buffers are the largest, and what it cannot do is said before the work.
-    const fitted = decode
-      ? await compileFitting(
-          (vae) => compileDecoder(setting, this.#checkpoint, sizes.latents, vae, decodeTile),
-          { vaeTiling },
-        )
-      : undefined;
-    const decoder = fitted?.plan;
-    try {
-      const plans = await compilePlans(setting, this.#checkpoint, sizes, decoder);
-      const warnings = fitted?.warning === undefined ? [] : [fitted.warning];
-      this.#compiled = { key: JSON.stringify(want), plans, decoder, warnings };
-      return this.#compiled;
-    } catch (error) {
-      await decoder?.destroy();
-      throw this.#checkpoint.detected.kind === "x4-upscaling" ? hintingAtTiles(error) : error;
-    }
-  }
-
-  async #freePlans(): Promise<void> {
-    const { plans, decoder } = this.#compiled ?? {};
-    this.#compiled = undefined;
-    await plans?.destroy();
-    await decoder?.destroy();
   }
 
   /** Writes all that a run starts from, and submits what precedes the loop. */
@@ -448,9 +419,10 @@ export class StableDiffusion implements ImagePipeline {
     plans.times.run();
   }
 
-  #info(): ModelInfo {
+  /** The checkpoint and the adapter, as results name them. */
+  get model(): ModelInfo {
     const { name, scheduler } = this.#checkpoint;
-    const adapter = this.#device.info.description || this.#device.info.device;
+    const adapter = adapterName(this.#device.info);
     return { name, predictionType: scheduler.predictionType, dtype: this.dtype, adapter };
   }
 
@@ -466,7 +438,7 @@ export class StableDiffusion implements ImagePipeline {
   async #dispose(): Promise<void> {
     this.#disposal.abort(new DiffusionError("DISPOSED", "this pipeline was disposed of"));
     await this.#running;
-    await this.#freePlans();
+    await this.#plans.destroy();
     await this.#weights.destroy();
     await this.#checkpoint[Symbol.asyncDispose]();
     if (this.#ownsDevice) this.#device.destroy();
@@ -492,6 +464,16 @@ function runLoop(
   return runTiledSteps({ tile, step }, grid, sampler, options);
 }
 
+/** Where the noise comes from: one stream for all pictures, or one for each. */
+function streamsOf({
+  rng = "torch",
+  seed,
+  numImages,
+  perImageSeeds,
+}: ResolvedRequest): Generator[] {
+  return perImageSeeds ? pictureGenerators(rng, seed, numImages) : [createGenerator(rng, seed)];
+}
+
 /** Before each evaluation: the halves' texts, where they are others than before. */
 function selection(select: Plan, texts: Texts, batch: number): (row: number) => void {
   let shown = "";
@@ -511,7 +493,7 @@ function loadWarnings(device: Device, options: LoadOptions, dtype: DType): strin
   const warnings: string[] = [...device.warnings];
   if (device.target.software) {
     warnings.push(
-      `running on ${device.info.description || device.info.device} (CPU): about 1000 times slower than a GPU`,
+      `running on ${adapterName(device.info)} (CPU): about 1000 times slower than a GPU`,
     );
   }
   if (dtype === "f16" && !device.target.features.has("shader-f16")) {

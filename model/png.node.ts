@@ -6,14 +6,11 @@ import { rename, rm, writeFile } from "node:fs/promises";
 import { inflateSync } from "node:zlib";
 import { PNG } from "pngjs";
 import { DiffusionError } from "../engine/errors.ts";
+import type { PngSummary, PngText } from "./image/encode-png.ts";
 import { readChunks, readHeader, writeChunk } from "./image/png-chunks.node.ts";
 import type { RgbaImage } from "./request.ts";
 
-/** One text chunk: a keyword of 1..79 Latin-1 characters, and any text. */
-export interface PngText {
-  readonly keyword: string;
-  readonly text: string;
-}
+export type { PngSummary, PngText };
 
 /** The bytes of a PNG of 8 bits a channel: RGB where every pixel is opaque, else RGBA. */
 export function encodePng(image: RgbaImage, texts: readonly PngText[] = []): Buffer {
@@ -23,6 +20,10 @@ export function encodePng(image: RgbaImage, texts: readonly PngText[] = []): Buf
   const plain = PNG.sync.write(png, { colorType: isOpaque(data) ? 2 : 6, inputColorType: 6 });
   const chunks = texts.map(({ keyword, text }) => textChunk(keyword, text));
   return Buffer.concat([plain.subarray(0, AFTER_HEADER), ...chunks, plain.subarray(AFTER_HEADER)]);
+}
+
+export async function pngBlob(image: RgbaImage): Promise<Blob> {
+  return new Blob([Uint8Array.from(encodePng(image))], { type: "image/png" });
 }
 
 /** Writes a PNG by way of a file beside it, which takes its place when it is whole. */
@@ -60,12 +61,6 @@ function textChunk(keyword: string, text: string): Buffer {
 
 function isLatin1(text: string): boolean {
   return /^[\t\n\r -~\u00a0-\u00ff]*$/.test(text);
-}
-
-export interface PngSummary {
-  readonly width: number;
-  readonly height: number;
-  readonly texts: readonly PngText[];
 }
 
 /**

@@ -4,7 +4,7 @@ import type { ModelKind } from "./detect.ts";
 import type { DepthMap } from "./image/depth.ts";
 import type { RgbImage } from "./image/image.ts";
 import type { MaskMode } from "./image/mask.ts";
-import type { GuidanceShape, PromptSyntax, Thresholding } from "./limits.ts";
+import type { GuidanceShape, PromptSyntax, Thresholding, TimestepSpacing } from "./limits.ts";
 import type { OpenOptions } from "./open-options.ts";
 
 export {
@@ -13,6 +13,7 @@ export {
   type PromptSyntax,
   SCHEDULERS,
   type Thresholding,
+  type TimestepSpacing,
 } from "./limits.ts";
 export { validateRequest } from "./validate.ts";
 
@@ -29,6 +30,14 @@ export interface StepEvent {
   /** In tiled upscaling an event follows each tile: the `tile`-th of `tiles` of this step is done. */
   readonly tile?: number;
   readonly tiles?: number;
+}
+
+/** What the first picture looks like by now. */
+export interface PreviewEvent {
+  readonly step: number;
+  readonly steps: number;
+  /** A pixel for each of the latents': an eighth of the picture's sides. */
+  readonly image: RgbaImage;
 }
 
 /** One piece of work done while a checkpoint is loaded. */
@@ -115,6 +124,14 @@ export interface GenerateRequest {
   readonly watermark?: boolean | undefined;
   /** One of `SCHEDULERS`; by default the checkpoint's own. */
   readonly scheduler?: string | undefined;
+  /** In place of `steps` and a spacing: whole timesteps, noisiest first. Not for `pndm`. */
+  readonly timesteps?: readonly number[] | undefined;
+  /** How the steps are spread over the timesteps; by default as the checkpoint's scheduler file says. */
+  readonly timestepSpacing?: TimestepSpacing | undefined;
+  /** Ends the noisy end of the schedule in pure noise (Lin et al. 2023, section 3.1), where the scheduler can. */
+  readonly rescaleBetasZeroSnr?: boolean | undefined;
+  /** Settings over those of the scheduler's file, as diffusers' `X.from_config(config, **settings)`. */
+  readonly schedulerConfig?: SchedulerSettings | undefined;
   /** 0..2^53-1; -1 or absent: a random one, which the result names. */
   readonly seed?: number | undefined;
   /** Pixels, a multiple of 8 in 64..2048; by default what the checkpoint was trained for, or the image's size. */
@@ -122,10 +139,17 @@ export interface GenerateRequest {
   readonly height?: number | undefined;
   /** 1..16 pictures from one stream of noise, as diffusers' `num_images_per_prompt`. */
   readonly numImages?: number | undefined;
+  /**
+   * A stream of its own for each picture, the one of seed + i for picture i, as AUTOMATIC1111's web UI and
+   * diffusers' list of generators: each is the picture that its seed gives alone.
+   */
+  readonly perImageSeeds?: boolean | undefined;
   /** `latent` leaves the VAE out and reads the final latents back, as diffusers' `output_type`. */
   readonly output?: "image" | "latent" | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: ((event: StepEvent) => void) | undefined;
+  /** After a step, except the last, as often as the GPU keeps up; it costs next to nothing. */
+  readonly onPreview?: ((event: PreviewEvent) => void) | undefined;
 }
 
 /**
@@ -163,7 +187,17 @@ export interface ResolvedRequest {
   readonly promptSyntax?: PromptSyntax;
   readonly vaeTiling?: boolean;
   readonly watermark?: boolean;
+  readonly timesteps?: readonly number[];
+  readonly timestepSpacing?: TimestepSpacing;
+  readonly rescaleBetasZeroSnr?: boolean;
+  readonly schedulerConfig?: SchedulerSettings;
+  readonly perImageSeeds?: boolean;
 }
+
+/** Keys of a scheduler_config.json by diffusers' own names. */
+export type SchedulerSettings = Readonly<
+  Record<string, number | string | boolean | readonly (number | string | boolean)[]>
+>;
 
 /** What a checkpoint fills in, and what it knows. */
 export interface RequestDefaults {
@@ -219,6 +253,8 @@ export interface GenerateResult {
 
 export interface LoadOptions extends OpenOptions {
   readonly device?: unknown;
+  /** Ask for WebGPU's default limits and no optional feature, as the weakest browser gives them. */
+  readonly minimal?: boolean | undefined;
   /** How weights and activations are stored; sums are always f32. */
   readonly dtype?: "f16" | "f32" | undefined;
   /** Multiply halves on the GPU's matrix units where it has any (default: on a GPU; see `DeviceOptions`). */
@@ -229,12 +265,25 @@ export interface LoadOptions extends OpenOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What `StableDiffusion` offers; tools are written against this, tests put a fake in its place. */
+/** A request that was checked against a checkpoint. */
+export interface CheckedRequest {
+  readonly request: ResolvedRequest;
+  /** Of the UNet, of all pictures at once. */
+  readonly evaluations: number;
+}
+
+/** What `StableDiffusion` offers, in a worker too. */
 export interface ImagePipeline extends AsyncDisposable {
   /** Warnings from loading (a software adapter, a dtype that fell back). */
   readonly warnings?: readonly string[];
   generate(request: GenerateRequest): Promise<GenerateResult>;
 }
 
+/** The same in this thread, which knows at once what a request means. Tools are written against it, tests put a fake in its place. */
+export interface CheckingPipeline extends ImagePipeline {
+  /** What `generate` would do, and refuses, without doing it. */
+  check(request: GenerateRequest): CheckedRequest;
+}
+
 /** `StableDiffusion.fromPretrained`, as a value that can be handed on. */
-export type LoadPipeline = (directory: string, options?: LoadOptions) => Promise<ImagePipeline>;
+export type LoadPipeline = (directory: string, options?: LoadOptions) => Promise<CheckingPipeline>;

@@ -16,11 +16,11 @@ import {
 import { type Detected, kindOf, type ModelKind, type PredictionType } from "./detect.ts";
 import { guessFile, guessForeign } from "./expected/guess.ts";
 import { checkWeights, expectedText, expectedUnet, expectedVae } from "./expected.ts";
-import type { ModelFolder, WeightComponent } from "./folder.node.ts";
 import { textJson, unetJson, vaeJson } from "./ldm/config.ts";
 import { type LdmParts, separate, type Tensors } from "./ldm/parts.ts";
 import { renamePart } from "./ldm/rename.ts";
 import { schedulerJson } from "./ldm/scheduler.ts";
+import type { ModelFolder, WeightComponent } from "./model-folder.ts";
 import type { WeightPart } from "./names.ts";
 import { normBiasDeviation, predictionByNormBias } from "./prediction.ts";
 import { readTokenizerFiles, type TokenizerFiles } from "./tokenizer-files.ts";

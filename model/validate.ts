@@ -7,6 +7,7 @@ import { channelsOf, type RgbImage } from "./image/image.ts";
 import { preparedSize } from "./image/prepare.ts";
 import { LIMITS, PROMPT_SYNTAXES, SCHEDULERS } from "./limits.ts";
 import type { GenerateRequest, RequestDefaults, ResolvedRequest } from "./request.ts";
+import { samplingFields, stepsOf } from "./sampling.ts";
 import { TASK_DEFAULTS, type Task, taskOf } from "./tasks/task.ts";
 import { guidanceFields } from "./validate-guidance.ts";
 
@@ -22,7 +23,7 @@ export function validateRequest(
   checkInputs(request);
   const task = taskOf(defaults.kind, request);
   const known = { ...TASK_DEFAULTS[task], ...withoutAbsent(defaults) };
-  const steps = integer("steps", request.steps ?? known.steps, LIMITS.steps);
+  const steps = stepsOf(request, known.steps);
   return {
     prompt: text("prompt", request.prompt),
     negativePrompt: text("negativePrompt", request.negativePrompt ?? ""),
@@ -37,14 +38,22 @@ export function validateRequest(
       request.scheduler ?? defaults.scheduler,
       defaults.schedulers ?? SCHEDULERS,
     ),
-    seed: seedOf(request.seed),
+    seed: seedFor(request),
     ...sizeOf(task, request, defaults),
     numImages: integer("numImages", request.numImages ?? 1, LIMITS.numImages),
     ...taskFields(task, request, defaults, steps),
     ...(task === "upscaling" && tileFields(request, defaults.factor ?? 4)),
     ...guidanceFields(request, scaleCount(request, defaults, steps, TASK_DEFAULTS[task].strength)),
     ...otherFields(request),
+    ...samplingFields(request),
   };
+}
+
+/** The first picture's; where each has its own, the last one's must be a seed too. */
+function seedFor({ seed: given, perImageSeeds, numImages = 1 }: GenerateRequest): number {
+  const seed = seedOf(given);
+  if (perImageSeeds) seedOf(seed + (numImages - 1));
+  return seed;
 }
 
 function withoutAbsent<T extends object>(values: T): T {
@@ -168,6 +177,7 @@ function otherFields(request: GenerateRequest): Partial<ResolvedRequest> {
     ),
     vaeTiling: flag("vaeTiling", request.vaeTiling) || undefined,
     watermark: flag("watermark", request.watermark) || undefined,
+    perImageSeeds: flag("perImageSeeds", request.perImageSeeds) || undefined,
   };
   return withoutAbsent(fields) as Partial<ResolvedRequest>;
 }

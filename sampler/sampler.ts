@@ -1,13 +1,10 @@
 import { alignYourSteps } from "./ays.ts";
-import { DEFAULTS } from "./classes.ts";
 import {
   resolveConfig,
   SamplerError,
   type SamplerName,
   type SchedulerConfig,
-  SIGMA_SPACINGS,
   type SigmaSpacing,
-  spacedSigmas,
 } from "./config.ts";
 import { lcm, tcd } from "./consistency.ts";
 import { ddim } from "./ddim.ts";
@@ -21,6 +18,7 @@ import { dpm2, dpm2Ancestral, dpmpp2sAncestral, dpmppSde } from "./midpoint.ts";
 import { pndm } from "./pndm.ts";
 import { checkTimesteps, type Run, skippedSteps } from "./run.ts";
 import { checkSteps } from "./schedule.ts";
+import { withOptions } from "./settings.ts";
 import { spacingOf } from "./sigmas.ts";
 import type { Solution, Step } from "./step.ts";
 import { unipc } from "./unipc.ts";
@@ -50,6 +48,8 @@ export type SamplerOptions = {
   readonly timesteps?: readonly number[] | "ays";
   /** Ends the noisy end of the schedule in pure noise (Lin et al. 2023, section 3.1). */
   readonly rescaleBetasZeroSnr?: boolean;
+  /** Keys over those of the file, as diffusers' `X.from_config(config, **settings)` takes them. */
+  readonly config?: SchedulerConfig;
 };
 
 const SOLVERS: Readonly<Record<SamplerName, (config: SchedulerConfig, run: Run) => Solution>> = {
@@ -108,32 +108,6 @@ function stepOf(solver: SamplerName, row: number, config: SchedulerConfig): numb
   if (TWICE.includes(solver)) return Math.floor(row / 2);
   if (solver !== "pndm") return row;
   return config.skip_prk_steps === true ? Math.max(0, row - 1) : row < 12 ? row >> 2 : row - 9;
-}
-
-function withOptions(
-  name: SamplerName,
-  config: SchedulerConfig,
-  { sigmas, rescaleBetasZeroSnr }: SamplerOptions,
-): SchedulerConfig {
-  const spacing = sigmas && checkSpacing(sigmas);
-  if (rescaleBetasZeroSnr === true && !("rescale_betas_zero_snr" in DEFAULTS[name])) {
-    const known = Object.entries(DEFAULTS).filter(([, keys]) => "rescale_betas_zero_snr" in keys);
-    const names = known.map(([each]) => each).join(", ");
-    throw new SamplerError(`${name} has no zero terminal SNR; these have: ${names}`);
-  }
-  return {
-    ...config,
-    ...(spacing && spacedSigmas(name, spacing)),
-    ...(rescaleBetasZeroSnr !== undefined && { rescale_betas_zero_snr: rescaleBetasZeroSnr }),
-  };
-}
-
-function checkSpacing(sigmas: string): SigmaSpacing {
-  const found = SIGMA_SPACINGS.find((each) => each === sigmas);
-  if (found === undefined) {
-    throw new SamplerError(`sigmas "${sigmas}" is unknown; there are ${SIGMA_SPACINGS.join(", ")}`);
-  }
-  return found;
 }
 
 function runOf(config: SchedulerConfig, steps: number, options: SamplerOptions): Run {

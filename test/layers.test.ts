@@ -12,12 +12,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   engine: ["shaders"],
   sampler: [],
   model: ["shaders", "engine", "sampler"],
-  tools: ["engine", "shaders", "model", "sampler"],
+  worker: ["engine", "model"],
+  tools: ["engine", "shaders", "model", "sampler", "worker"],
   bench: ["engine", "shaders", "model", "sampler", "tools"],
 };
 
 /** These run in browsers too; tools and bench are programs for Node. */
-const PORTABLE = ["shaders", "engine", "sampler", "model"];
+const PORTABLE = ["shaders", "engine", "sampler", "model", "worker"];
 
 const root = dirname(import.meta.dirname);
 
@@ -82,6 +83,13 @@ describe("the layers", () => {
   it("meets the platform only in files named .node.ts", () => {
     const wrong = allImports(PORTABLE).filter(
       ({ file, target }) => isPlatform(target) && !file.endsWith(".node.ts"),
+    );
+    assert.deepEqual(wrong, []);
+  });
+
+  it("imports .browser.ts files from their like only", () => {
+    const wrong = allImports(PORTABLE).filter(
+      ({ file, target }) => target.endsWith(".browser.ts") && !file.endsWith(".browser.ts"),
     );
     assert.deepEqual(wrong, []);
   });

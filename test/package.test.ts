@@ -113,7 +113,7 @@ describe("the README", () => {
 
 /** Our own pages: at the top, and one or two folders down. */
 function markdown(): string[] {
-  const folders = ["", "bench", "engine", "model", "sampler", "shaders", "test", "tools"];
+  const folders = ["", "bench", "engine", "model", "sampler", "shaders", "test", "tools", "worker"];
   const deeper = ["test/fixtures", "tools/reference", "tools/train"];
   return [...folders, ...deeper].flatMap((folder) =>
     readdirSync(join(root, folder))

@@ -21,6 +21,7 @@ const dist = join(root, "dist");
 rmSync(dist, { recursive: true, force: true });
 compile();
 for (const path of copied()) copy(path);
+nameWorkerScript();
 writeFileSync(join(dist, "package.json"), `${JSON.stringify(manifest(), null, 2)}\n`);
 
 function compile() {
@@ -31,12 +32,22 @@ function compile() {
   if (status !== 0) process.exit(status ?? 1);
 }
 
+/** tsc rewrites imports, and this is none. */
+function nameWorkerScript() {
+  const path = join(dist, "worker/index.js");
+  const text = readFileSync(path, "utf8");
+  if (!text.includes('"./main.ts"')) throw new Error("worker/index.js names no ./main.ts");
+  writeFileSync(path, text.replace('"./main.ts"', '"./main.js"'));
+}
+
 /** What is needed beside the code. */
 function copied() {
   const shaders = readdirSync(join(root, "shaders"), { recursive: true, encoding: "utf8" });
   const texts = ["README.md", "CHANGELOG.md", "LICENSE", "SECURITY.md"];
   return [
-    ...shaders.filter((name) => name.endsWith(".wgsl")).map((name) => join("shaders", name)),
+    ...shaders
+      .filter((name) => /\.(?:wgsl|mjs|mts)$/.test(name))
+      .map((name) => join("shaders", name)),
     ...texts,
     // The checkpoint that ships, once there is one.
     ...["model/shapes"].filter((path) => existsSync(join(root, path))),

@@ -2,8 +2,9 @@
  * What a picture says about its making: `parameters` as AUTOMATIC1111's web UI writes and reads it,
  * our own JSON from which the request can be repeated, and the IPTC mark of generated media.
  */
-import type { GenerateResult } from "../model/request.ts";
-import { webUiParameters } from "./web-ui.ts";
+import type { GenerateResult, ResolvedRequest } from "../model/request.ts";
+import type { SheetResult } from "../model/sheet/paint.ts";
+import { webUiGrid, webUiParameters } from "./web-ui.ts";
 
 /** A text chunk. */
 export interface PictureText {
@@ -14,22 +15,71 @@ export interface PictureText {
 /** The keyword of our own JSON. */
 export const KEYWORD = "wgsl-diffusion";
 
+/**
+ * What was given beside the request and is not in it: names of files, as they were typed, and how the
+ * checkpoint was opened.
+ */
+export interface GivenOptions {
+  readonly image?: string | undefined;
+  readonly mask?: string | undefined;
+  readonly depth?: string | undefined;
+  readonly dtype?: string | undefined;
+  readonly prediction?: string | undefined;
+  readonly config?: string | undefined;
+}
+
 /** A picture's texts by keyword, for picture `index` of the result. */
 export function pictureTexts(
   result: GenerateResult,
   index: number,
   version: string,
+  given: GivenOptions = {},
 ): PictureText[] {
-  return [
-    { keyword: "parameters", text: webUiParameters(result, version) },
-    { keyword: KEYWORD, text: JSON.stringify(ownRecord(result, index, version)) },
-    { keyword: "XML:com.adobe.xmp", text: GENERATED_MEDIA },
-  ];
+  const { perImageSeeds, ...request } = result.request;
+  // A picture with a seed of its own is made again by that alone.
+  const [own, at] = perImageSeeds ? [alone(request, index), 0] : [request, index];
+  return textsOf(
+    webUiParameters({ ...result, request: own }, version),
+    ownRecord({ ...result, request: own }, at, version, given),
+  );
+}
+
+function alone(request: ResolvedRequest, index: number): ResolvedRequest {
+  return { ...request, seed: request.seed + index, numImages: 1 };
 }
 
 /** The request and the model, from which `image` can be made again. */
-export function ownRecord(result: GenerateResult, index: number, version: string) {
-  return { version, request: result.request, image: index, model: result.model };
+export function ownRecord(
+  { request, model }: Pick<GenerateResult, "request" | "model">,
+  index: number,
+  version: string,
+  given: GivenOptions = {},
+) {
+  return { version, request, image: index, model, ...givenRecord(given) };
+}
+
+function givenRecord(given: GivenOptions): { options?: GivenOptions } {
+  const said = Object.entries(given).filter(([, value]) => value !== undefined);
+  return said.length > 0 ? { options: Object.fromEntries(said) } : {};
+}
+
+/** The texts of a sheet: those of its first picture, with the lists that the others come from. */
+export function sheetTexts(
+  { cells, rows, columns, request, model }: SheetResult,
+  version: string,
+  given: GivenOptions = {},
+): PictureText[] {
+  const first = { request: cells[0]!.request, model };
+  const record = { version, request, sheet: { rows, columns }, model, ...givenRecord(given) };
+  return textsOf(webUiParameters(first, version, webUiGrid(request)), record);
+}
+
+function textsOf(parameters: string, record: object): PictureText[] {
+  return [
+    { keyword: "parameters", text: parameters },
+    { keyword: KEYWORD, text: JSON.stringify(record) },
+    { keyword: "XML:com.adobe.xmp", text: GENERATED_MEDIA },
+  ];
 }
 
 /** XMP with the IPTC's digital source type for pictures made by a trained model. */

@@ -4,6 +4,8 @@
  * `Negative prompt: ...`, then one line of `Key: value` pairs.
  */
 import type { GenerateResult, ResolvedRequest } from "../model/request.ts";
+import { SHEET_FIELDS, type SheetField } from "../model/sheet/axes.ts";
+import type { ResolvedSheet } from "../model/sheet/paint.ts";
 
 /** What requests of some tasks hold beside the rest, where the web UI has words for it. */
 interface TaskFields {
@@ -40,13 +42,17 @@ function guidanceWords(request: ResolvedRequest): Record<string, string | number
  * end, which the web UI's reader would take off. It reads the prompt as it stands: a line of it that
  * begins with "Negative prompt:" is taken for one. Our own record is exact.
  */
-export function webUiParameters({ request, model }: GenerateResult, version: string): string {
+export function webUiParameters(
+  { request, model }: Pick<GenerateResult, "request" | "model">,
+  version: string,
+  more: Readonly<Record<string, string>> = {},
+): string {
   const task: ResolvedRequest & TaskFields = request;
   const { sampler, schedule } = webUiSampler(request.scheduler);
   const fields: Record<string, string | number | undefined> = {
     Steps: request.steps,
     Sampler: sampler,
-    "Schedule type": schedule,
+    "Schedule type": schedule ?? (request.timestepSpacing === "ays" ? ALIGNED : undefined),
     "CFG scale": request.guidanceScale,
     "CFG Rescale": request.guidanceRescale || undefined,
     ...guidanceWords(request),
@@ -55,10 +61,12 @@ export function webUiParameters({ request, model }: GenerateResult, version: str
     "Model hash": model.sha256?.slice(0, 10),
     Model: model.name,
     "Denoising strength": task.strength,
+    "Noise Schedule": request.rescaleBetasZeroSnr ? ZERO_SNR : undefined,
     // The web UI counts from 1: 2 leaves one layer out.
     "Clip skip": task.clipSkip ? task.clipSkip + 1 : undefined,
     "Prompt syntax": request.promptSyntax,
     RNG: RANDOM_SOURCES[task.rng ?? "torch"] ?? task.rng,
+    ...more,
     Version: `wgsl-diffusion ${version}`,
   };
   const pairs = Object.entries(fields)
@@ -66,6 +74,40 @@ export function webUiParameters({ request, model }: GenerateResult, version: str
     .map(([key, value]) => `${key}: ${quoteValue(String(value))}`);
   const negative = request.negativePrompt ? [`Negative prompt: ${request.negativePrompt}`] : [];
   return [request.prompt, ...negative, pairs.join(", ")].join("\n");
+}
+
+/** What the web UI calls our timestepSpacing "ays" and rescaleBetasZeroSnr. */
+export const ALIGNED = "Align Your Steps";
+export const ZERO_SNR = "Zero Terminal SNR";
+
+/** What a sheet's pictures differ in, as the web UI's X/Y/Z plot says it: from left to right first. */
+export function webUiGrid(request: ResolvedSheet): Record<string, string> {
+  const lists = SHEET_FIELDS.toReversed().flatMap((field) => {
+    const values: unknown = request[field];
+    return Array.isArray(values) ? [[field, values] as const] : [];
+  });
+  const axes = lists.slice(0, 3).flatMap(([field, values], i) => {
+    const named = values.map((value) => (field === "scheduler" ? webUiName(value) : value));
+    const axis = "XYZ"[i];
+    return [
+      [`${axis} Type`, GRID_TYPES[field]],
+      [`${axis} Values`, named.join(", ")],
+    ];
+  });
+  return { Script: "X/Y/Z plot", ...Object.fromEntries(axes) };
+}
+
+const GRID_TYPES: Readonly<Record<SheetField, string>> = {
+  scheduler: "Sampler",
+  seed: "Seed",
+  steps: "Steps",
+  guidanceScale: "CFG Scale",
+};
+
+/** As before version 1.9: "DPM++ 2M Karras". */
+function webUiName(scheduler: string): string {
+  const { sampler, schedule } = webUiSampler(scheduler);
+  return [sampler, schedule].filter(Boolean).join(" ");
 }
 
 /** The generators by the web UI's names: PyTorch's on the CPU, and that of NVIDIA's GPUs. */

@@ -7,6 +7,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DiffusionError } from "../errors.ts";
 import { matrixUnitOf } from "../matrix.ts";
+import { isSoftware } from "../software.ts";
 import { swiftShaderDriver } from "./swiftshader.node.ts";
 
 /** Where kernels run: a GPU, Mesa's software driver, or Google's (npm, always there in a checkout). */
@@ -159,14 +160,6 @@ async function findAdapter(
   if (!matrixWanted(options, isSoftware(plain.adapter.info))) return plain.gpu;
   const { gpu, adapter } = await create(SWITCHES);
   return adapter && matrixUnitOf(adapter) ? gpu : plain.gpu;
-}
-
-/** True for an adapter that computes on the CPU. */
-export function isSoftware(info: GPUAdapterInfo): boolean {
-  return (
-    info.isFallbackAdapter === true ||
-    /llvmpipe|lavapipe|swiftshader|basic render driver/i.test(`${info.device} ${info.description}`)
-  );
 }
 
 /** Runs `work` while the Vulkan loader knows one driver only; Dawn looks once, at the first adapter. */

@@ -7,10 +7,10 @@ import { spawn } from "node:child_process";
 import { dirname } from "node:path";
 import { DiffusionError } from "../errors.ts";
 import { configurations, matrixUnitOf } from "../matrix.ts";
+import { isSoftware } from "../software.ts";
 import {
   ADAPTER_KINDS,
   type AdapterKind,
-  isSoftware,
   lavapipeDriver,
   loadWebGPU,
   SWITCHES,

@@ -1,7 +1,7 @@
 /** The platform as Node has it: Dawn, and shaders as files. */
 import { readFile } from "node:fs/promises";
 import type { DeviceOptions } from "../device.ts";
-import { isSoftware, loadWebGPU, matrixWanted } from "./dawn.node.ts";
+import { loadWebGPU, matrixWanted } from "./dawn.node.ts";
 
 export function loadGPU(options: DeviceOptions): Promise<GPU> {
   return loadWebGPU({
@@ -19,4 +19,7 @@ export function readShader(stem: string): Promise<string> {
 }
 
 export { tuningStore } from "./tuning-store.node.ts";
-export { isSoftware, matrixWanted };
+
+export const noAdapterHint = "Run `wgsl-diffusion devices` to see why.";
+
+export { matrixWanted };

@@ -30,6 +30,14 @@ export interface VaeConfig {
   readonly midBlockAddAttention: boolean;
   readonly useQuantConv: boolean;
   readonly usePostQuantConv: boolean;
+  /** What turns scaled latents into RGB for previews, where the file says it (ours: no key of diffusers). */
+  readonly latentRgb?: LatentRgb;
+}
+
+/** factors [latent channels][3], bias [3]: RGB in [-1, 1]. */
+export interface LatentRgb {
+  readonly factors: readonly (readonly number[])[];
+  readonly bias: readonly number[];
 }
 
 const DOWN = { DownEncoderBlock2D: "DownEncoderBlock2D" } as const;
@@ -60,6 +68,7 @@ export function vaeConfig(json: unknown, name = "vae/config.json"): VaeConfig {
     midBlockAddAttention: flagOf(file, "mid_block_add_attention", true),
     useQuantConv: flagOf(file, "use_quant_conv", true),
     usePostQuantConv: flagOf(file, "use_post_quant_conv", true),
+    ...latentRgb(file.values),
   };
   checkBlocks(file, config);
   return config;
@@ -96,4 +105,13 @@ function checkBlocks(file: ConfigFile, config: VaeConfig): void {
     }
   }
   if (scalingFactor === 0) throw configFault(file, "scaling_factor", 0, "a number that is not 0");
+}
+
+/** Only previews need it: what is not of the form is as if it were not there. */
+function latentRgb(values: ConfigFile["values"]): Pick<VaeConfig, "latentRgb"> {
+  const { latent_rgb_factors: factors, latent_rgb_bias: bias } = values;
+  const isRow = (row: unknown): row is number[] =>
+    Array.isArray(row) && row.length === 3 && row.every(Number.isFinite);
+  const known = Array.isArray(factors) && factors.length === 4 && factors.every(isRow);
+  return known && isRow(bias) ? { latentRgb: { factors, bias } } : {};
 }

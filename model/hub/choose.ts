@@ -23,6 +23,14 @@ const PARTS: Readonly<Record<string, { files: readonly string[]; stem?: string }
   unet: { files: ["config.json"], stem: "diffusion_pytorch_model" },
 };
 
+/** Every file that may be taken, shards aside: for a server that cannot list what it has. */
+export function possibleFiles(variant: string | undefined): string[] {
+  return Object.entries(PARTS).flatMap(([part, { files, stem }]) => {
+    const weights = stem ? [...plainNames(stem), ...variantNames(stem, variant ?? "fp16")] : [];
+    return [...files, ...weights].map((file) => `${part}/${file}`);
+  });
+}
+
 /** Without these nothing can be painted. */
 const REQUIRED = ["scheduler", "tokenizer", "text_encoder", "vae", "unet"];
 

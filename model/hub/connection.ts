@@ -13,6 +13,11 @@ export interface HubConnection extends RetryPolicy {
   /** The longest silence, before and within an answer (default 30 s). */
   readonly stallMs?: number | undefined;
   readonly fetch?: typeof globalThis.fetch | undefined;
+  /**
+   * A browser asks: it follows redirects by itself and takes the token off at another origin, and only
+   * plain headers pass to another origin without asking that one first.
+   */
+  readonly browser?: boolean | undefined;
 }
 
 /** An answer whose status is 2xx or 416. */
@@ -66,13 +71,15 @@ async function follow(
     const response = await get(url, {
       // Ranges count bytes of the file itself, not of a compressed form.
       headers: {
-        ...{ "accept-encoding": "identity", ...headers },
+        // A browser sets this one itself where a range is asked for, and lets nobody else do it.
+        ...(hub.browser ? headers : { "accept-encoding": "identity", ...headers }),
         ...(withToken ? { authorization: `Bearer ${hub.token}` } : {}),
       },
-      redirect: "manual",
+      redirect: hub.browser ? "follow" : "manual",
       signal: watch.signal,
     });
     watch.heard();
+    if (hub.browser) return { response, finalUrl: response.url || url, withToken };
     const location = response.headers.get("location");
     if (response.status < 300 || response.status > 399 || location === null)
       return { response, finalUrl: url, withToken };
@@ -156,7 +163,7 @@ interface Watchdog {
 }
 
 /** Aborts where the server says nothing for too long. Time in which we do not wait for it is not counted. */
-function watchdog({ stallMs = 30_000, signal }: HubConnection): Watchdog {
+function watchdog({ stallMs = 30_000, signal, browser }: HubConnection): Watchdog {
   signal?.throwIfAborted();
   const stalled = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -174,7 +181,7 @@ function watchdog({ stallMs = 30_000, signal }: HubConnection): Watchdog {
     explain(error, host) {
       if (signal?.aborted) return signal.reason;
       if (error instanceof DiffusionError) return error;
-      if (!stalled.signal.aborted) return unreachable(host, error);
+      if (!stalled.signal.aborted) return unreachable(host, error, browser);
       const seconds = Math.max(1, Math.round(stallMs / 1000));
       return new TransientError(`${host}: not a byte came for ${seconds} s`, {
         hint: "Check the connection; what was received is kept.",

@@ -42,4 +42,6 @@ export interface ProgressEvent {
   readonly progress: number;
   readonly allLoaded: number;
   readonly allTotal: number;
+  /** The expected time until all is there, where the speed is known. */
+  readonly etaMs?: number | undefined;
 }

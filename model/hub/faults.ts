@@ -95,7 +95,13 @@ const CAUSES: Readonly<Record<string, string>> = {
 const TLS = /CERT|SSL|TLS|SIGNATURE|ISSUER/;
 
 /** NETWORK for a request that got no answer, from what `fetch` threw. */
-export function unreachable(host: string, cause: unknown): DiffusionError {
+export function unreachable(host: string, cause: unknown, browser = false): DiffusionError {
+  // A page is not told what went wrong.
+  if (browser)
+    return new TransientError(`${host}: no connection`, {
+      hint: "Check the connection. A server of another origin must let pages read it (CORS).",
+      cause,
+    });
   const code = codeOf(cause);
   if (TLS.test(code))
     return new DiffusionError("NETWORK", `${host}: its certificate is not accepted (${code})`, {

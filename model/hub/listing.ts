@@ -10,6 +10,10 @@ export interface RemoteFile {
   readonly size: number;
   /** Its content's name: the SHA-256 of a large file (LFS), Git's SHA-1 of the blob of any other. */
   readonly hash: string;
+  /** Where it is, if not where its path says; then it may be of no known hash (""). */
+  readonly url?: string | undefined;
+  /** Which version it is, as its server says, where no hash is known. */
+  readonly etag?: string | undefined;
 }
 
 export interface Listing {

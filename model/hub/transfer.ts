@@ -14,9 +14,18 @@ export interface PartialFile {
   clear(): Promise<void>;
 }
 
+/** A piece of a file: its bytes [begin, end). */
+export interface Piece {
+  readonly begin: number;
+  readonly end: number;
+  /** The ETag that the file had; a piece of another file is refused. */
+  readonly etag?: string | undefined;
+}
+
 /**
- * Fills `partial` up to the size of `file`; says nothing of what the bytes are. Throws NETWORK,
- * HUB_404, what `partial` throws, and the signal's reason; `partial` then keeps what came.
+ * Fills `partial` up to the size of `file`, or of the piece; says nothing of what the bytes are. Returns the
+ * file's ETag, if the server gave one. Throws NETWORK, HUB_404, what `partial` throws, and the signal's
+ * reason; `partial` then keeps what came.
  */
 export async function transfer(
   file: RemoteFile,
@@ -24,19 +33,24 @@ export async function transfer(
   hub: HubConnection,
   asked: Asked,
   onBytes: (size: number) => void,
-): Promise<void> {
-  const url = resolveUrl(hub.endpoint, asked, file.path);
+  piece?: Piece,
+): Promise<string | undefined> {
+  const url = file.url ?? resolveUrl(hub.endpoint, asked, file.path);
+  const { begin, end } = piece ?? { begin: 0, end: file.size };
+  const size = end - begin;
   const retries = createRetries(hub);
-  if (partial.size > file.size) await partial.clear();
+  if (partial.size > size) await partial.clear();
   let furthest = partial.size;
-  let etag: string | undefined;
-  while (partial.size < file.size) {
+  let etag = piece?.etag;
+  while (partial.size < size) {
     try {
-      const wanted: Wanted = { start: partial.size, size: file.size, etag };
-      const answer = await open(url, rangeHeaders(wanted), hub, { ...asked, file: file.path });
+      const start = begin + partial.size;
+      const wanted: Wanted = { start, size: file.size, etag, ...(piece && { end }) };
+      const headers = rangeHeaders(wanted, hub.browser);
+      const answer = await open(url, headers, hub, { ...asked, file: file.path });
       if (await prepare(answer, wanted, partial, file)) {
         etag = answer.headers.get("etag") ?? undefined;
-        await receive(answer, partial, file, onBytes);
+        await receive(answer, partial, { path: file.path, begin, size }, onBytes);
       }
     } catch (error) {
       // Only what was never reached before counts: a server that begins anew each time gets nowhere.
@@ -45,6 +59,7 @@ export async function transfer(
       await retries.pause(error);
     }
   }
+  return etag;
 }
 
 /** `{endpoint}/{id}/resolve/{commit}/{path}`, which redirects to where large files are. */
@@ -72,21 +87,22 @@ async function prepare(
 async function receive(
   answer: Answer,
   partial: PartialFile,
-  file: RemoteFile,
+  { path, begin, size }: { path: string; begin: number; size: number },
   onBytes: (size: number) => void,
 ): Promise<void> {
+  const file = { path };
   for await (const bytes of answer.body()) {
-    if (partial.size === 0 && isWebPage(bytes))
+    if (begin + partial.size === 0 && isWebPage(bytes))
       throw notTheFile(answer, file, "it sends a web page in place of the file", true);
-    if (partial.size + bytes.length > file.size) {
+    if (partial.size + bytes.length > size) {
       await partial.clear();
-      throw notTheFile(answer, file, `it sends more than the file's ${file.size} bytes`, true);
+      throw notTheFile(answer, file, `it sends more than the file's ${size} bytes`, true);
     }
     await partial.append(bytes);
     onBytes(partial.size);
   }
-  if (partial.size < file.size)
-    throw notTheFile(answer, file, `it stopped after ${partial.size} of ${file.size} bytes`, false);
+  if (partial.size < size)
+    throw notTheFile(answer, file, `it stopped after ${partial.size} of ${size} bytes`, false);
 }
 
 /** No file that is fetched begins like one. */
@@ -95,7 +111,12 @@ function isWebPage(bytes: Uint8Array): boolean {
 }
 
 /** The address without its query: those of a content network are signed. */
-function notTheFile(answer: Answer, { path }: RemoteFile, why: string, lasting: boolean): Error {
+function notTheFile(
+  answer: Answer,
+  { path }: { path: string },
+  why: string,
+  lasting: boolean,
+): Error {
   const message = `${path} from ${new URL(answer.url).host}: ${why}`;
   if (!lasting)
     return new TransientError(message, { hint: "Try again: what was received is kept." });

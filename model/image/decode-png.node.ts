@@ -17,50 +17,19 @@ import {
   SIGNATURE,
   writeChunk,
 } from "./png-chunks.node.ts";
-
-/** No picture of a network's is near it, and decoding needs up to 20 bytes a pixel. */
-export const MAX_PIXELS = 4096 * 4096;
+import { checkPixels, clearTest, imageOf, type PngSamples, rawBytes } from "./png-samples.ts";
 
 /** RGB, or RGBA where the file has alpha or names a transparent colour. Throws IMAGE_*. */
 export function decodePng(bytes: Uint8Array, name = "the file"): RgbImage {
-  const { header, data, clear } = decodeSamples(bytes, name);
-  const { width, height, depth, colorType } = header;
-  const toByte = colorType === 3 ? (sample: number) => sample : BYTES[depth]!;
-  const alphas = (colorType & 4) !== 0 || clear !== undefined;
-  const made = new Uint8Array(width * height * (alphas ? 4 : 3));
-  for (let from = 0, to = 0; from < data.length; from += 4) {
-    for (let c = 0; c < 3; c++) made[to++] = toByte(data[from + c]!);
-    if (alphas) made[to++] = clear?.(data, from) ? 0 : toByte(data[from + 3]!);
-  }
-  return { width, height, data: made };
-}
-
-const BYTES: Readonly<Record<number, (sample: number) => number>> = {
-  1: (sample) => sample * 255,
-  2: (sample) => sample * 85,
-  4: (sample) => sample * 17,
-  8: (sample) => sample,
-  16: (sample) => sample >> 8,
-};
-
-export interface PngSamples {
-  readonly header: PngHeader;
-  /** RGBA at the file's own depth; palettes are looked up. */
-  readonly data: Uint8Array | Uint16Array;
-  /** There where the file has transparency beside its samples: is the pixel at this index clear? */
-  readonly clear: ((data: PngSamples["data"], at: number) => boolean) | undefined;
+  return imageOf(decodeSamples(bytes, name));
 }
 
 /** The samples as they are in the file. Throws IMAGE_* before anything large is allocated. */
 export function decodeSamples(bytes: Uint8Array, name: string): PngSamples {
   const chunks = readChunks(bytes, name);
   const header = readHeader(chunks, name);
-  const { width, height, colorType } = header;
-  if (width * height > MAX_PIXELS)
-    throw imageError(
-      "IMAGE_SIZE",
-      `${name} is ${width}x${height}, ${Math.round((width * height) / 1e6)} megapixels; at most ${MAX_PIXELS / 2 ** 20} are read`,
-    );
+  const { colorType } = header;
+  checkPixels(header, name);
   const pixels = compressedPixels(chunks, header, name);
   const transparency = chunks.find(({ type }) => type === "tRNS")?.data;
   // pngjs would paint pixels of a transparent colour black, so it is not told about that colour.
@@ -97,30 +66,6 @@ function unfoldedSize(data: Buffer, expected: number, name: string): number {
   }
 }
 
-const SAMPLES: Readonly<Record<PngHeader["colorType"], number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
-
-/** First column and row, and the steps, of the seven passes of Adam7 (PNG specification, 8.2). */
-const ADAM7 = [
-  [0, 0, 8, 8],
-  [4, 0, 8, 8],
-  [0, 4, 4, 8],
-  [2, 0, 4, 4],
-  [0, 2, 2, 4],
-  [1, 0, 2, 2],
-  [0, 1, 1, 2],
-] as const;
-
-/** Bytes of the scan lines, each with the byte that names its filter. */
-function rawBytes({ width, height, depth, colorType, interlaced }: PngHeader): number {
-  const bits = depth * SAMPLES[colorType];
-  const passes = interlaced ? ADAM7 : [[0, 0, 1, 1] as const];
-  return passes.reduce((sum, [x, y, dx, dy]) => {
-    const columns = Math.ceil((width - x) / dx);
-    const rows = Math.ceil((height - y) / dy);
-    return columns > 0 && rows > 0 ? sum + rows * (1 + Math.ceil((columns * bits) / 8)) : sum;
-  }, 0);
-}
-
 function decode(chunks: readonly PngChunk[], name: string): PngSamples["data"] {
   const parts = chunks.map(({ type, data }) => writeChunk(type, data));
   const file = Buffer.concat([SIGNATURE, ...parts, writeChunk("IEND", Buffer.alloc(0))]);
@@ -130,12 +75,4 @@ function decode(chunks: readonly PngChunk[], name: string): PngSamples["data"] {
     const { message } = cause as Error;
     throw imageError("IMAGE_CORRUPT", `${name} cannot be decoded: ${message}`, cause);
   }
-}
-
-/** tRNS names one colour for grey and RGB; a palette's alphas are in the samples already. */
-function clearTest({ colorType }: PngHeader, key: Buffer): PngSamples["clear"] {
-  if (colorType >= 3) return colorType === 3 ? () => false : undefined;
-  const color = (c: number) => (key.length >= 2 * c + 2 ? key.readUInt16BE(2 * c) : -1);
-  const [red, green, blue] = colorType === 0 ? [0, 0, 0].map(color) : [0, 1, 2].map(color);
-  return (data, at) => data[at] === red && data[at + 1] === green && data[at + 2] === blue;
 }

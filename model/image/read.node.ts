@@ -1,12 +1,11 @@
 /** Picture and depth files, checked: content decides, not the name. */
 import { readFile, stat } from "node:fs/promises";
-import { decodeHalf } from "../../engine/dtype.ts";
 import { DiffusionError } from "../../engine/errors.ts";
 import { openFile } from "../../engine/platform/file.node.ts";
-import { readSafetensors, type StoredTensor } from "../../engine/safetensors.ts";
 import { decodePng, decodeSamples } from "./decode-png.node.ts";
 import type { DepthMap } from "./depth.ts";
-import { type RgbImage, toGrey } from "./image.ts";
+import { byteDepth, depthOfPng, readDepthTensor } from "./depth-file.ts";
+import type { RgbImage } from "./image.ts";
 import { recogniseImage } from "./kind.ts";
 import { decodeWithSharp, type LoadSharp, loadSharp } from "./sharp.node.ts";
 
@@ -43,9 +42,9 @@ export async function readImageFile(path: string): Promise<RgbImage> {
  * that is none.
  */
 export async function readDepthFile(path: string): Promise<DepthMap> {
-  if (path.toLowerCase().endsWith(".safetensors")) return readDepthTensor(path);
+  if (path.toLowerCase().endsWith(".safetensors")) return readDepthTensor(await openFile(path));
   const bytes = await readWhole(path);
-  if (recogniseImage(bytes) === "a PNG") return pngDepth(bytes, path);
+  if (recogniseImage(bytes) === "a PNG") return depthOfPng(decodeSamples(bytes, path));
   return byteDepth(await readImage(bytes, path));
 }
 
@@ -70,50 +69,3 @@ async function readWhole(path: string): Promise<Uint8Array> {
 function missing(path: string, what: string, cause?: unknown): DiffusionError {
   return new DiffusionError("IMAGE_MISSING", `${path} ${what}`, { hint: "Check the path.", cause });
 }
-
-function pngDepth(bytes: Uint8Array, path: string): DepthMap {
-  const { header, data } = decodeSamples(bytes, path);
-  if ((header.colorType & 2) !== 0) return byteDepth(decodePng(bytes, path));
-  const { width, height, depth } = header;
-  const most = 2 ** depth - 1;
-  // Four samples a pixel, of which the first is the grey.
-  const values = Float32Array.from({ length: width * height }, (_, i) => data[4 * i]! / most);
-  return { width, height, data: values };
-}
-
-function byteDepth(image: RgbImage): DepthMap {
-  const { width, height, data } = toGrey(image);
-  return { width, height, data: Float32Array.from(data, (byte) => byte / 255) };
-}
-
-async function readDepthTensor(path: string): Promise<DepthMap> {
-  const source = await openFile(path);
-  try {
-    const { tensors } = await readSafetensors(source);
-    const tensor = tensors.get("depth");
-    if (!tensor)
-      throw new DiffusionError("IMAGE_FORMAT", `${path} has no tensor named "depth"`, {
-        hint: `It has: ${[...tensors.keys()].slice(0, 5).join(", ") || "none"}.`,
-      });
-    const [height, width] = depthSize(tensor, path);
-    const bytes = await tensor.read(0, tensor.byteLength);
-    return { width, height, data: FLOATS[tensor.dtype as "F16" | "F32"](bytes.slice()) };
-  } finally {
-    await source.close();
-  }
-}
-
-function depthSize({ shape, dtype, byteLength }: StoredTensor, path: string): [number, number] {
-  const [height, width, ...rest] = shape.length === 3 && shape[0] === 1 ? shape.slice(1) : shape;
-  const known = Object.hasOwn(FLOATS, dtype) && byteLength <= MAX_FILE_BYTES;
-  if (known && height && width && rest.length === 0) return [height, width];
-  throw new DiffusionError(
-    "IMAGE_FORMAT",
-    `${path}: "depth" is ${dtype} [${shape.join(", ")}]; wanted F32 or F16 [height, width] or [1, height, width]`,
-  );
-}
-
-const FLOATS = {
-  F32: (bytes: Uint8Array) => new Float32Array(bytes.buffer),
-  F16: (bytes: Uint8Array) => decodeHalf(new Uint16Array(bytes.buffer)),
-} as const;

@@ -1,7 +1,7 @@
 /** JPEG, WebP and what else `sharp` reads, where its user has installed it: it is an optional peer. */
 import { DiffusionError } from "../../engine/errors.ts";
-import { MAX_PIXELS } from "./decode-png.node.ts";
 import type { RgbImage } from "./image.ts";
+import { MAX_PIXELS } from "./png-samples.ts";
 
 /** The part of sharp that is used. */
 export type Sharp = (bytes: Uint8Array, options: { limitInputPixels: number }) => SharpImage;

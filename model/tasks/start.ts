@@ -33,16 +33,30 @@ export interface Run {
 export interface Start {
   /** [B, C, h, w] as PyTorch lays it out. */
   readonly latents: Float32Array;
-  /** What stands beside one picture's latents, in both halves of guidance: planes [channels, h, w]. */
-  readonly beside?: Float32Array;
+  /** What stands beside a picture's latents, in both halves of guidance: planes [channels, h, w], for all or for each. */
+  readonly beside?: readonly Float32Array[];
   /** The class: the noise level. */
   readonly label?: number;
   readonly warnings: readonly string[];
 }
 
-/** Draws, encodes and mixes. Throws IMAGE_…, and what the plans throw. */
-export function startOf(task: Task, run: Run): Promise<Start> {
-  return STARTS[task](run);
+/**
+ * Draws, encodes and mixes: all pictures from one stream of noise, or each from its own as if it ran alone.
+ * Throws IMAGE_…, and what the plans throw.
+ */
+export async function startOf(
+  task: Task,
+  run: Omit<Run, "random">,
+  streams: readonly Run["random"][],
+): Promise<Start> {
+  const batch = run.latents.batch / streams.length;
+  const starts: Start[] = [];
+  // One after the other: they share the encoder's plan.
+  for (const random of streams)
+    starts.push(await STARTS[task]({ ...run, random, latents: { ...run.latents, batch } }));
+  const beside = starts.flatMap((start) => start.beside ?? []);
+  const latents = starts.map((start) => start.latents).reduce(joined);
+  return { ...starts[0]!, latents, ...(beside.length > 0 && { beside }) };
 }
 
 const STARTS: Readonly<Record<Task, (run: Run) => Promise<Start>>> = {
@@ -81,7 +95,7 @@ async function depthToImage(run: Run): Promise<Start> {
   const picture = pictureOf(run);
   const { data, warning } = await run.depth(run.request.depth);
   const latents = await fromImage(run, picture);
-  return { latents, beside: data, warnings: warning ? [warning] : [] };
+  return { latents, beside: [data], warnings: warning ? [warning] : [] };
 }
 
 /** Below strength 1 the picture is a start as well; the masked picture's sample comes last. */
@@ -91,7 +105,8 @@ async function inpainting(run: Run): Promise<Start> {
   const inputs = prepareInpaint(request.image!, request.mask!, { width, height, maskMode });
   const latents = strength === 1 ? fromNoise(run) : await fromImage(run, inputs.image);
   const masked = await encoded(run, inputs.maskedImage);
-  return { latents, beside: joined(inputs.latentMask.data, masked), warnings: inputs.warnings };
+  const beside = [joined(inputs.latentMask.data, masked)];
+  return { latents, beside, warnings: inputs.warnings };
 }
 
 /** The small picture's noise first. Its pixels are the grid of the latents. */
@@ -101,19 +116,20 @@ async function upscaling(run: Run): Promise<Start> {
   const label = resolved.noiseLevel!;
   const noise = random.randn(3 * latents.height * latents.width);
   const beside = noisy(small, noise, run.noising(label));
-  return { latents: fromNoise(run), beside, label, warnings: [] };
+  return { latents: fromNoise(run), beside: [beside], label, warnings: [] };
 }
 
-/** Planes beside one picture's latents as the step plan takes them: [repeats·B, h, w, channels]. */
+/** Planes beside the latents, for all pictures or for each, as the step plan takes them: [repeats·B, h, w, channels]. */
 export function besideOf(
-  planes: Float32Array,
+  planes: readonly Float32Array[],
   latents: LatentShape,
   repeats: number,
 ): Float32Array {
-  const one = { ...latents, batch: 1, channels: planes.length / (latents.height * latents.width) };
-  const each = channelsLast(planes, one);
-  const all = new Float32Array(each.length * repeats * latents.batch);
-  for (let from = 0; from < all.length; from += each.length) all.set(each, from);
+  const size = planes[0]!.length;
+  const one = { ...latents, batch: 1, channels: size / (latents.height * latents.width) };
+  const each = planes.map((picture) => channelsLast(picture, one));
+  const all = new Float32Array(size * repeats * latents.batch);
+  for (let i = 0; i * size < all.length; i++) all.set(each[i % each.length]!, i * size);
   return all;
 }
 

@@ -177,4 +177,35 @@ describe("validateRequest", () => {
       { examples: [[{ prompt: { toString: {} } }], [{ scheduler: Object.create(null) }]] },
     );
   });
+
+  it("takes as many steps as there are timesteps, and keeps how they are spread", () => {
+    const resolve = (part: Partial<GenerateRequest>) =>
+      validateRequest({ prompt: "x", seed: 1, ...part }, defaults);
+    assert.equal(resolve({ timesteps: [900, 500, 3] }).steps, 3);
+    assert.deepEqual(resolve({ timesteps: [5, 0], steps: 2 }).timesteps, [5, 0]);
+    const { steps, timestepSpacing } = resolve({ timestepSpacing: "ays", steps: 8 });
+    assert.deepEqual([steps, timestepSpacing], [8, "ays"]);
+    const usual = { timestepSpacing: undefined, rescaleBetasZeroSnr: false, schedulerConfig: {} };
+    assert.deepEqual(resolve({ ...usual, perImageSeeds: false }), resolve({}));
+  });
+
+  it("refuses timesteps, spacings and settings that no scheduler takes", () => {
+    for (const [timesteps, message] of [
+      [[], /got 0 of them/],
+      [[3, 3], /got 3, number 2/],
+      [[3.5], /got 3.5, number 1/],
+      [[-1], /got -1, number 1/],
+      ["999,3", /got "999,3"/],
+    ] as const) {
+      assert.match(refused({ timesteps }), message);
+    }
+    assert.match(refused({ timesteps: [5], steps: 2 }), /steps is 2, and there are 1 timesteps/);
+    assert.match(refused({ timesteps: [5], timestepSpacing: "ays" }), /exclude one another/);
+    assert.match(refused({ timestepSpacing: "karras" }), /one of leading, linspace, trailing, ays/);
+    assert.match(refused({ rescaleBetasZeroSnr: "yes" }), /must be true or false/);
+    assert.match(refused({ schedulerConfig: [1] }), /must be an object of settings \(got a list/);
+    assert.match(refused({ schedulerConfig: { a: null } }), /a must be a number, text/);
+    const twice = { schedulerConfig: { rescale_betas_zero_snr: true } };
+    assert.match(refused(twice), /is the option rescaleBetasZeroSnr/);
+  });
 });

@@ -147,6 +147,43 @@ describe("timesteps of one's own", () => {
   });
 });
 
+describe("keys over those of the file", () => {
+  const over = (config: Record<string, unknown>, name?: string) =>
+    createSampler(name, SD2, 6, { config });
+
+  it("are as if they stood in it", () => {
+    const spaced = { timestep_spacing: "trailing" };
+    assert.deepEqual(over(spaced), createSampler(undefined, { ...SD2, ...spaced }, 6));
+    const order = { solver_order: 3 };
+    const third = createSampler("dpmpp_2m", { ...SD2, ...order }, 6);
+    assert.deepEqual(over(order, "dpmpp_2m"), third);
+    assert.notDeepEqual(over({}, "dpmpp_2m"), third);
+    const range = { sigma_min: 0.1, sigma_max: 10, use_exponential_sigmas: true };
+    assert.deepEqual(over(range, "euler"), createSampler("euler", { ...SD2, ...range }, 6));
+  });
+
+  it("are refused where the solver does not know or read them, and where they say how a model was trained", () => {
+    refuses(() => over({ solver_order: 3 }, "ddim"), /ddim takes no solver_order.*timestep_spac/);
+    refuses(() => over({ timestep_spacing: "leading" }, "lcm"), /lcm takes no timestep_spacing/);
+    refuses(() => over({ beta_end: 0.02 }, "ddim"), /beta_end is how the model was trained/);
+    refuses(() => over({ constructor: 1 }, "ddim"), /ddim takes no constructor/);
+  });
+
+  it("are refused with a value of another kind", () => {
+    refuses(() => over({ euler_at_final: "yes" }, "dpmpp_2m"), /"yes", wanted a boolean/);
+    refuses(() => over({ solver_type: "midpiont" }, "dpmpp_2m"), /wanted one of midpoint, heun/);
+    refuses(() => over({ solver_order: 4 }, "dpmpp_2m"), /solver_order is 4/);
+    refuses(() => over({ timestep_spacing: "even" }, "ddim"), /timestep_spacing "even" is not/);
+    refuses(() => over({ disable_corrector: 2 }, "unipc"), /wanted a list/);
+  });
+
+  it("space sigma in one way only", () => {
+    const both = { use_karras_sigmas: true, use_beta_sigmas: true };
+    refuses(() => over(both, "euler"), /use_karras_sigmas and use_beta_sigmas exclude/);
+    refuses(() => over({ use_lu_lambdas: true }, "dpmpp_2m_karras"), /exclude one another/);
+  });
+});
+
 describe("what single solvers refuse", () => {
   const cases: [string, Record<string, unknown>, number, SamplerOptions, RegExp][] = [
     ["lcm", {}, 51, {}, /50 steps at the most/],

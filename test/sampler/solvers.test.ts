@@ -61,6 +61,12 @@ describe("every solver against diffusers", () => {
     );
   });
 
+  it("takes the keys of a file from a caller, to the same samples", () => {
+    const over = runs.map(withoutFile).filter((run) => run !== undefined);
+    assert.ok(over.length >= 30, `${over.length} runs`);
+    over.forEach(compare);
+  });
+
   function compare({ name, file, steps, inside, options = {}, ...expected }: Case): void {
     const label = JSON.stringify({ name, file, steps, inside, options });
     const sampler = createSampler(name, { ...fixture.files[file], ...inside }, steps, options);
@@ -92,12 +98,21 @@ describe("every solver against diffusers", () => {
   }
 });
 
+/** The same run with the keys that a file holds inside given as settings; undefined where they cannot be. */
+function withoutFile({ inside = {}, ...run }: Case): Case | undefined {
+  const { _class_name, prediction_type, ...config } = inside;
+  const lost = prediction_type ?? (run.name === "pndm" ? config.rescale_betas_zero_snr : undefined);
+  if (lost !== undefined || Object.keys(config).length === 0) return undefined;
+  const file = _class_name === undefined ? {} : { inside: { _class_name } };
+  return { ...run, ...file, options: { ...run.options, config } };
+}
+
 /** Whether timesteps, or those of the middles, follow from σ by a logarithm. */
 function isFromSigma(
   name: string,
   run: { inside: Config | undefined; options: SamplerOptions },
 ): boolean {
-  const spaced = /use_\w+_sigmas|use_lu/.test(JSON.stringify(run.inside ?? {}));
+  const spaced = /use_\w+_sigmas|use_lu/.test(JSON.stringify(run));
   return run.options.sigmas !== undefined || spaced || /dpm2|sde|2s_a/.test(name);
 }
 

@@ -1,9 +1,9 @@
 /** A pipeline without a model: gives a pattern after `steps` short waits, and obeys its signal. */
 import { setTimeout as wait } from "node:timers/promises";
 import {
+  type CheckingPipeline,
   type GenerateRequest,
   type GenerateResult,
-  type ImagePipeline,
   type LoadOptions,
   type ResolvedRequest,
   type RgbaImage,
@@ -15,6 +15,8 @@ export interface FakeCalls {
   directory?: string;
   options?: LoadOptions;
   request?: GenerateRequest;
+  /** Those of every picture, in the order in which they were painted. */
+  readonly requests: GenerateRequest[];
   disposed: number;
 }
 
@@ -25,14 +27,21 @@ export interface FakeOptions {
 }
 
 export function fakePipeline({ stepMs = 0, warnings = [], fail }: FakeOptions = {}) {
-  const calls: FakeCalls = { disposed: 0 };
-  const load = async (directory: string, options?: LoadOptions): Promise<ImagePipeline> => {
+  const calls: FakeCalls = { requests: [], disposed: 0 };
+  const load = async (directory: string, options?: LoadOptions): Promise<CheckingPipeline> => {
     Object.assign(calls, { directory, options });
     options?.onProgress?.({ stage: "read", name: "unet", loaded: 5e6, total: 10e6 });
+    const resolve = (request: GenerateRequest) =>
+      validateRequest(request, { width: 64, height: 64, scheduler: "ddim" });
     return {
+      check(request) {
+        const resolved = resolve(request);
+        return { request: resolved, evaluations: resolved.steps };
+      },
       async generate(request) {
         calls.request = request;
-        const resolved = validateRequest(request, { width: 64, height: 64, scheduler: "ddim" });
+        calls.requests.push(request);
+        const resolved = resolve(request);
         for (let step = 1; step <= resolved.steps; step++) {
           if (stepMs > 0) await wait(stepMs);
           request.signal?.throwIfAborted();

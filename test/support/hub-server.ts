@@ -99,7 +99,7 @@ export function json(
 /** A whole file, or the part that was asked for; `etag` as given, or that of the content. */
 export function sendFile(data: Buffer, etag = `"${sha256(data)}"`): Handler {
   return (request, response) => {
-    const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? Number.NaN);
+    const { start, end } = rangeOf(request, data);
     const stale = request.headers["if-range"] !== undefined && request.headers["if-range"] !== etag;
     if (Number.isNaN(start) || stale) {
       response.writeHead(200, { "content-length": data.length, etag });
@@ -107,22 +107,29 @@ export function sendFile(data: Buffer, etag = `"${sha256(data)}"`): Handler {
     } else if (start >= data.length) {
       response.writeHead(416, { "content-range": `bytes */${data.length}` }).end();
     } else {
-      const range = `bytes ${start}-${data.length - 1}/${data.length}`;
-      const length = data.length - start;
-      response.writeHead(206, { "content-length": length, "content-range": range, etag });
-      response.end(data.subarray(start));
+      const range = `bytes ${start}-${end - 1}/${data.length}`;
+      response.writeHead(206, { "content-length": end - start, "content-range": range, etag });
+      response.end(data.subarray(start, end));
     }
   };
+}
+
+/** The bytes [start, end) that are asked for; `start` is NaN where all are. */
+function rangeOf(request: IncomingMessage, { length }: Buffer): { start: number; end: number } {
+  const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
+  return { start: Number(first), end: last ? Math.min(length, Number(last) + 1) : length };
 }
 
 /** Sends as `sendFile` would up to byte `end` of the file, then breaks the connection. */
 export function breakAt(data: Buffer, end: number, etag?: string): Handler {
   return (request, response) => {
-    const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
-    const range = `bytes ${start}-${data.length - 1}/${data.length}`;
-    response.writeHead(start > 0 ? 206 : 200, {
-      ...{ "content-length": data.length - start, etag: etag ?? `"${sha256(data)}"` },
-      ...(start > 0 ? { "content-range": range } : {}),
+    const asked = rangeOf(request, data);
+    const start = asked.start || 0;
+    const range = `bytes ${start}-${asked.end - 1}/${data.length}`;
+    const part = request.headers.range !== undefined;
+    response.writeHead(part ? 206 : 200, {
+      ...{ "content-length": asked.end - start, etag: etag ?? `"${sha256(data)}"` },
+      ...(part ? { "content-range": range } : {}),
     });
     response.write(data.subarray(start, end), () => setTimeout(() => response.destroy(), 5));
   };

@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { type SpawnSyncReturns, spawnSync } from "node:child_process";
 import {
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -15,8 +17,11 @@ import { join } from "node:path";
 import { PNG } from "pngjs";
 import { openFile } from "../../engine/platform/file.node.ts";
 import { readSafetensors } from "../../engine/safetensors.ts";
+import { encodePng } from "../../model/png.node.ts";
 import type { ResolvedRequest, RgbaImage } from "../../model/request.ts";
+import { inspect, type PictureSummary } from "../../tools/cli/inspect.node.ts";
 import { copyCheckpoint, removeCopies, weightsPath } from "../support/checkpoint-copy.ts";
+import { gradient } from "../support/fake-pipeline.ts";
 import { checkpointPath, openGolden, readGolden, rmsError } from "../support/golden.ts";
 import { distance, type PictureCase, samples } from "../support/pictures.ts";
 
@@ -99,6 +104,38 @@ describe("the command line with the real pipeline", () => {
     const values = new Float32Array((await tensor.read(0, tensor.byteLength)).slice().buffer);
     await file.close();
     assert.ok(rmsError(values, await golden("own/latents")) <= 1e-5);
+  });
+
+  describe("the command that inspect prints", () => {
+    before(() => symlinkSync(checkpointPath("tiny-v"), at("tiny-v")));
+
+    /** Paints `first.png`, and what it says of itself as `again.png`, in a shell. */
+    async function paintTwice(...args: string[]) {
+      const first = cli(folder, "generate", ...args, "-m", "tiny-v", "-o", "first.png", "--force");
+      assert.equal(first.status, 0, String(first.stderr));
+      const { command } = (await inspect(at("first.png"))) as PictureSummary;
+      const program = 'wgsl-diffusion() { npm --prefix "$ROOT" run -s cli -- "$@"; }';
+      const again = spawnSync(
+        "bash",
+        ["--norc", "-c", `${program}\n${command} -o again.png --force`],
+        { cwd: folder, env: { ...process.env, ROOT } },
+      );
+      assert.equal(again.status, 0, String(again.stderr));
+      assert.deepEqual(readFileSync(at("again.png")), readFileSync(at("first.png")));
+    }
+
+    it("paints a picture from a picture again, byte for byte", async () => {
+      mkdirSync(at("given"));
+      writeFileSync(at("given/a photo.png"), encodePng(gradient(64, 64)));
+      await paintTwice(
+        ...["it's a horse", "-i", "given/a photo.png", "--strength", "0.5", "--steps", "4"],
+        ...["--dtype", "f32", "--scheduler", "euler_a", "--timestep-spacing", "trailing"],
+        ...["--scheduler-config", "steps_offset=1"],
+      );
+    });
+
+    it("paints a sheet again, byte for byte", () =>
+      paintTwice("a horse", ...size, "--guidance-scale", "1,3", "--steps", "1", "--seed=-1,-1"));
   });
 
   it("paints a prompt that changes on the way, and inspects how to paint it again", () => {

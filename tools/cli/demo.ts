@@ -1,8 +1,9 @@
 /** `wgsl-diffusion demo`: four prompts painted by the checkpoint that ships, on one sheet. */
 import { Command } from "commander";
 import { encodePng } from "../../model/png.node.ts";
-import type { ImagePipeline, RgbaImage, StepEvent } from "../../model/request.ts";
-import { contactSheet } from "../sheet.ts";
+import type { CheckingPipeline, RgbaImage, StepEvent } from "../../model/request.ts";
+import { drawSheet } from "../../model/sheet/draw.ts";
+
 import type { CliContext } from "./context.ts";
 import { defaultModel } from "./default-model.node.ts";
 import { openOutput } from "./output.node.ts";
@@ -38,7 +39,7 @@ async function demo(path: string, { load, terminal, signal }: CliContext): Promi
   } finally {
     progress.end();
   }
-  const name = output.write(encodePng(contactSheet(images, { columns: 2 })), 0, 1);
+  const name = output.write(encodePng(drawSheet(images, { columns: 2 })), 0, 1);
   for (const prompt of PROMPTS) terminal.err(`painted "${prompt}"\n`);
   const seconds = (performance.now() - started) / 1000;
   terminal.out(`wrote ${name} (${PROMPTS.length} pictures, ${seconds.toFixed(1)} s)\n`);
@@ -46,7 +47,7 @@ async function demo(path: string, { load, terminal, signal }: CliContext): Promi
 
 async function paint(
   prompt: string,
-  pipeline: ImagePipeline,
+  pipeline: CheckingPipeline,
   onStep: (event: StepEvent) => void,
   signal: AbortSignal,
 ): Promise<RgbaImage> {

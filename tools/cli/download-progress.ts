@@ -1,8 +1,11 @@
 /** How far a download is: a bar where the line can be redrawn, else a plain line every 10 %. */
 import type { HubEvent, ProgressEvent } from "../../model/hub/events.ts";
+import { type Speedometer, speedometer } from "../../model/hub/speed.ts";
 import type { Terminal } from "./context.ts";
 import { printable } from "./faults.ts";
 import { clock } from "./progress.ts";
+
+export { speedometer };
 
 export interface DownloadProgress {
   show(event: HubEvent): void;
@@ -111,26 +114,4 @@ export function size(bytes: number): string {
   if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
   if (bytes >= 1e6) return `${(bytes / 1e6).toFixed(1)} MB`;
   return bytes >= 1e3 ? `${(bytes / 1e3).toFixed(1)} kB` : `${Math.round(bytes)} B`;
-}
-
-/** Bytes a second over the last ten seconds or so. */
-type Speedometer = (event: ProgressEvent) => number;
-
-/** Long enough to be calm, short enough to follow a network that changes. */
-const WINDOW_MS = 10_000;
-
-export function speedometer(now: () => number): Speedometer {
-  let file: string | undefined;
-  let marks: { at: number; loaded: number }[] = [];
-  return (event) => {
-    const at = now();
-    const loaded = event.allLoaded;
-    // A file begins with what was there of it, and may be dropped: neither came over the network.
-    if (event.file !== file || loaded < (marks.at(-1)?.loaded ?? 0)) marks = [];
-    file = event.file;
-    if (marks.length === 0 || at - marks.at(-1)!.at >= 100) marks.push({ at, loaded });
-    while (marks.length > 2 && at - marks[0]!.at > WINDOW_MS) marks.shift();
-    const first = marks[0]!;
-    return at > first.at ? (1000 * (loaded - first.loaded)) / (at - first.at) : 0;
-  };
 }

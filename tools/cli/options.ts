@@ -4,7 +4,10 @@
  */
 import { type Command, Option } from "commander";
 import { DiffusionError } from "../../engine/errors.ts";
+import type { SchedulerSettings } from "../../model/request.ts";
 import { SAMPLER_NAMES } from "../../sampler/index.ts";
+import type { GivenOptions } from "../metadata.ts";
+import { badRequest, number, numberList, numbers, settings, texts } from "./values.ts";
 
 /** `flags` and `text` as commander takes them. All values are text here: `generateOptions` reads them. */
 const OPTIONS: readonly (readonly [flags: string, text: string])[] = [
@@ -13,8 +16,11 @@ const OPTIONS: readonly (readonly [flags: string, text: string])[] = [
     "folder, single file, org/name on the hub, or a link (default: the one that ships)",
   ],
   ["-n, --negative-prompt <text>", "what the picture should not show"],
-  ["--steps <n>", "denoising steps, 1 to 1000 (default 50)"],
-  ["--guidance-scale <x>", "how strongly the prompt steers, 0 to 100 (default 7.5)"],
+  ["--steps <n>", "denoising steps, 1 to 1000 (default 50); a list paints a sheet"],
+  [
+    "--guidance-scale <x>",
+    "how strongly the prompt steers, 0 to 100 (default 7.5); a list paints a sheet",
+  ],
   ["--guidance-rescale <x>", "draws the spread of guided pictures back, 0 to 1 (default 0)"],
   ["--guidance-start <x>", "guide from this fraction of the run, 0 to 1 (default 0)"],
   ["--guidance-stop <x>", "… to this one; in the other steps the prompt alone counts (default 1)"],
@@ -32,9 +38,22 @@ const OPTIONS: readonly (readonly [flags: string, text: string])[] = [
   ["--mimic-scale <x>", "the guidance scale whose spread mimic keeps (default 7)"],
   [
     "--scheduler <name>",
-    `${SAMPLER_NAMES.join(", ")}; most also with _karras, _exponential or _beta (default: the checkpoint's own)`,
+    `${SAMPLER_NAMES.join(", ")}; most also with _karras, _exponential or _beta (default: the checkpoint's own); a list paints a sheet`,
   ],
-  ["-s, --seed <n>", "the same seed gives the same picture; -1 is a random one (default)"],
+  ["--timesteps <list>", "whole timesteps, as 999,750,500,250, in place of --steps"],
+  [
+    "--timestep-spacing <name>",
+    "leading, linspace, trailing or ays, Align Your Steps (default: as the checkpoint says)",
+  ],
+  ["--rescale-betas-zero-snr", "end the noisy end of the schedule in pure noise"],
+  [
+    "--scheduler-config <settings>",
+    "settings over those of the scheduler's file, as solver_order=3,euler_at_final=true",
+  ],
+  [
+    "-s, --seed <n>",
+    "the same seed gives the same picture; -1 is a random one (default); a list paints a sheet",
+  ],
   ["-W, --width <pixels>", "a multiple of 8, 64 to 2048 (default: the checkpoint's own)"],
   ["-H, --height <pixels>", "as --width"],
   ["-i, --image <file>", "a picture to start from, to repaint, or to enlarge"],
@@ -60,6 +79,7 @@ const OPTIONS: readonly (readonly [flags: string, text: string])[] = [
   ["--vae-tiling", "encode and decode in tiles, which takes less memory"],
   ["--watermark", "the invisible watermark of the original scripts"],
   ["-b, --num-images <n>", "pictures at once, 1 to 16 (default 1)"],
+  ["--per-image-seeds", "each of several pictures has a seed of its own: seed, seed + 1, ..."],
   ["--dtype <type>", "f16 or f32: how weights and activations are stored"],
   ["--no-matrix", "do not use the GPU's matrix units"],
   ["-o, --output <file>", ".png, .safetensors (the final latents) or - (default: a free out.png)"],
@@ -100,15 +120,23 @@ function addAlias(command: Command, name: string, target: string): void {
   });
 }
 
+/** Several make a sheet. */
+type OneOrMore<T> = T | readonly T[] | undefined;
+
 /** What the command line said, read but not yet judged: ranges are `validateRequest`'s. */
 export interface GenerateOptions {
   readonly prompt: string;
   readonly model: string | undefined;
   readonly negativePrompt: string | undefined;
-  readonly steps: number | undefined;
-  readonly guidanceScale: number | undefined;
-  readonly scheduler: string | undefined;
-  readonly seed: number | undefined;
+  readonly steps: OneOrMore<number>;
+  readonly guidanceScale: OneOrMore<number>;
+  readonly scheduler: OneOrMore<string>;
+  readonly seed: OneOrMore<number>;
+  readonly timesteps: readonly number[] | undefined;
+  readonly timestepSpacing: string | undefined;
+  readonly rescaleBetasZeroSnr: true | undefined;
+  readonly schedulerConfig: SchedulerSettings | undefined;
+  readonly perImageSeeds: true | undefined;
   readonly width: number | undefined;
   readonly height: number | undefined;
   readonly numImages: number | undefined;
@@ -158,10 +186,15 @@ export function generateOptions(
     prompt: onePrompt(argument, text("prompt")),
     model: text("model"),
     negativePrompt: text("negativePrompt"),
-    steps: number("--steps", text("steps")),
-    guidanceScale: number("--guidance-scale", text("guidanceScale")),
-    scheduler: text("scheduler"),
-    seed: number("--seed", text("seed")),
+    steps: numbers("--steps", text("steps")),
+    guidanceScale: numbers("--guidance-scale", text("guidanceScale")),
+    scheduler: texts(text("scheduler")),
+    seed: numbers("--seed", text("seed")),
+    timesteps: numberList("--timesteps", text("timesteps")),
+    timestepSpacing: text("timestepSpacing"),
+    rescaleBetasZeroSnr: values.rescaleBetasZeroSnr === true || undefined,
+    schedulerConfig: settings("--scheduler-config", text("schedulerConfig")),
+    perImageSeeds: values.perImageSeeds === true || undefined,
     width: number("--width", text("width")),
     height: number("--height", text("height")),
     numImages: number("--num-images", text("numImages")),
@@ -202,6 +235,12 @@ export function generateOptions(
   };
 }
 
+/** What a request does not hold, without which its command would not be complete. */
+export function givenOptions(options: GenerateOptions): GivenOptions {
+  const { image, mask, depth, dtype, prediction, config } = options;
+  return { image, mask, depth, dtype, prediction, config };
+}
+
 function onePrompt(argument: string | undefined, option: string | undefined): string {
   if (argument !== undefined && option !== undefined)
     throw badRequest("there are two prompts: one by itself and one with --prompt");
@@ -211,13 +250,6 @@ function onePrompt(argument: string | undefined, option: string | undefined): st
     "there is no prompt",
     'Say what to paint: wgsl-diffusion generate "a red circle"',
   );
-}
-
-/** Number() is too kind: it takes "", " 1 ", "0x10" and "Infinity". */
-function number(name: string, value: string | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  if (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(value)) return Number(value);
-  throw badRequest(`${name} must be a number (got ${JSON.stringify(value.slice(0, 40))})`);
 }
 
 /** A name, or numbers between commas (a single one too). */
@@ -240,8 +272,4 @@ function dtype(value: string | undefined): "f16" | "f32" | undefined {
   const known = Object.hasOwn(DTYPES, value) ? DTYPES[value] : undefined;
   if (known) return known;
   throw badRequest(`--dtype must be f16 or f32 (got ${JSON.stringify(value.slice(0, 40))})`);
-}
-
-function badRequest(message: string, hint?: string): DiffusionError {
-  return new DiffusionError("BAD_REQUEST", message, hint === undefined ? {} : { hint });
 }

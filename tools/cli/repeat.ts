@@ -2,8 +2,8 @@
  * The command that paints a picture again, from what the picture says. That is foreign text: it only
  * ever becomes the quoted value of an option that is known here.
  */
-import { type PictureText, recordOf } from "../metadata.ts";
-import { parseWebUi, schedulerOf } from "../web-ui.ts";
+import type { PictureText } from "../metadata.ts";
+import { fieldsOf, settingsOf } from "../settings.ts";
 
 /** Options by the field of our record, in the order in which they are printed. */
 const OPTIONS: readonly (readonly [field: string, option: string])[] = [
@@ -25,7 +25,11 @@ const OPTIONS: readonly (readonly [field: string, option: string])[] = [
   ["width", "--width"],
   ["height", "--height"],
   ["numImages", "--num-images"],
+  ["timesteps", "--timesteps"],
+  ["timestepSpacing", "--timestep-spacing"],
+  ["schedulerConfig", "--scheduler-config"],
   ["strength", "--strength"],
+  ["maskMode", "--mask-mode"],
   ["noiseLevel", "--noise-level"],
   ["tile", "--tile"],
   ["tileOverlap", "--tile-overlap"],
@@ -36,14 +40,27 @@ const OPTIONS: readonly (readonly [field: string, option: string])[] = [
 
 /** The same for switches. */
 const SWITCHES: readonly (readonly [field: string, option: string])[] = [
+  ["rescaleBetasZeroSnr", "--rescale-betas-zero-snr"],
+  ["perImageSeeds", "--per-image-seeds"],
   ["vaeTiling", "--vae-tiling"],
   ["watermark", "--watermark"],
+];
+
+/** What stands beside the request: files that the picture was made from, and how the checkpoint was opened. */
+const GIVEN: typeof OPTIONS = [
+  ["image", "--image"],
+  ["mask", "--mask"],
+  ["depth", "--depth"],
+  ["dtype", "--dtype"],
+  ["prediction", "--prediction"],
+  ["config", "--config"],
 ];
 
 /** What need not be said: it is so without. */
 const DEFAULTS: Readonly<Record<string, unknown>> = {
   ...{ negativePrompt: "", guidanceRescale: 0, numImages: 1, eta: 0, clipSkip: 0, rng: "torch" },
-  ...{ promptSyntax: "plain", guidanceStart: 0, guidanceStop: 1, guidanceSchedule: "constant" },
+  ...{ promptSyntax: "plain", maskMode: "white" },
+  ...{ guidanceStart: 0, guidanceStop: 1, guidanceSchedule: "constant" },
 };
 
 /** The checkpoint that runs where none is named (default-model.node.ts), by its folder's name. */
@@ -51,106 +68,61 @@ const SHIPPED = "shapes";
 
 /** From our own record, else from the web UI's `parameters`; undefined where neither can be read. */
 export function repeatCommand(texts: readonly PictureText[]): string | undefined {
-  return fromRecord(recordOf(texts)) ?? fromWebUi(texts);
-}
-
-function fromRecord(record: unknown): string | undefined {
-  const request = fieldsOf(fieldsOf(record)?.request);
-  if (typeof request?.prompt !== "string") return undefined;
-  const model = fieldsOf(fieldsOf(record)?.model)?.name;
-  return commandOf(request.prompt, request, model);
-}
-
-function fromWebUi(texts: readonly PictureText[]): string | undefined {
-  const parameters = texts.find(({ keyword }) => keyword === "parameters");
-  if (!parameters) return undefined;
-  const { prompt, negativePrompt, fields } = parseWebUi(parameters.text);
-  if (fields.size === 0) return undefined;
-  const number = (key: string) => {
-    const text = fields.get(key) ?? "";
-    return /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : undefined;
-  };
-  const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(fields.get("Size") ?? "") ?? [];
-  const clipSkip = number("Clip skip");
-  const request = {
-    ...{ negativePrompt, steps: number("Steps"), guidanceScale: number("CFG scale") },
-    scheduler: schedulerOf(fields.get("Sampler") ?? "", fields.get("Schedule type")),
-    seed: number("Seed"),
-    ...(width && height ? { width: Number(width), height: Number(height) } : {}),
-    strength: number("Denoising strength"),
-    clipSkip: clipSkip && clipSkip - 1,
-    ...guidanceOf(fields, number),
-    promptSyntax: syntaxOf(`${prompt} ${negativePrompt}`, fields),
-  };
-  return commandOf(prompt, request, fields.get("Model"));
-}
-
-/** What means more than itself to the web UI, which knows but its own syntax. */
-const MARKS = /[()[\]\\]|\b(?:AND|BREAK)\b/;
-
-function syntaxOf(prompts: string, fields: ReadonlyMap<string, string>): string | undefined {
-  const own = fields.get("Version")?.startsWith("wgsl-diffusion") ?? false;
-  const isA1111 = own ? fields.get("Prompt syntax") === "a1111" : MARKS.test(prompts);
-  return isA1111 ? "a1111" : undefined;
-}
-
-/** Ours, and what the web UI's extension "Dynamic Thresholding" says with the settings that are ours. */
-function guidanceOf(
-  fields: ReadonlyMap<string, string>,
-  number: (key: string) => number | undefined,
-): Readonly<Record<string, unknown>> {
-  const schedule = fields.get("Guidance schedule");
-  const percentile = number("Threshold percentile");
-  const mimics = fields.get("Dynamic thresholding enabled") === "True";
-  return {
-    guidanceRescale: number("CFG Rescale"),
-    guidanceStart: number("Guidance start"),
-    guidanceStop: number("Guidance stop"),
-    guidanceSchedule: /^(?:linear|cosine|[\d., ]+)$/.test(schedule ?? "") ? schedule : undefined,
-    guidanceFrom: number("Guidance from"),
-    ...(mimics && {
-      thresholding: "mimic",
-      mimicScale: number("Mimic scale"),
-      thresholdingRatio:
-        percentile === undefined || percentile === 100
-          ? undefined
-          : Number((percentile / 100).toFixed(8)),
-    }),
-    ...(fields.get("Thresholding") === "dynamic" && {
-      thresholding: "dynamic",
-      thresholdingRatio: number("Thresholding ratio"),
-      sampleMaxValue: number("Sample max value"),
-    }),
-  };
-}
-
-function fieldsOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  return typeof value === "object" && value !== null ? { ...value } : undefined;
+  const settings = settingsOf(texts);
+  return settings && commandOf(settings.prompt, settings.request, settings.model, settings.given);
 }
 
 function commandOf(
   prompt: string,
   request: Readonly<Record<string, unknown>>,
   model: unknown,
+  given: Readonly<Record<string, unknown>> = {},
 ): string {
-  const options = OPTIONS.filter(([field]) => Object.hasOwn(request, field))
-    .map(([field, option]) => [option, request[field], DEFAULTS[field]] as const)
-    .filter(([, value, normal]) => isPlain(value) && value !== normal)
-    .flatMap(([option, value]) => optionOf(option, String(value)));
   const words = [
     // A prompt that looks like an option has to be the value of one.
     ...(prompt.startsWith("-") ? optionOf("--prompt", prompt) : [shellQuote(prompt)]),
     ...(typeof model === "string" && model !== SHIPPED ? optionOf("--model", model) : []),
-    ...options,
+    ...optionsOf(OPTIONS, request),
+    ...optionsOf(GIVEN, given),
     ...SWITCHES.filter(([field]) => request[field] === true).map(([, option]) => option),
   ];
   return `wgsl-diffusion generate ${words.join(" ")}`;
 }
 
-/** Texts, numbers, and lists of numbers, which String() joins by commas. */
+function optionsOf(table: typeof OPTIONS, values: Readonly<Record<string, unknown>>): string[] {
+  return table
+    .filter(([field]) => Object.hasOwn(values, field) && values[field] !== DEFAULTS[field])
+    .map(([field, option]) => [option, textOf(field, values[field])] as const)
+    .flatMap(([option, text]) => (text === undefined ? [] : optionOf(option, text)));
+}
+
+/** The fields that may be a list: timesteps, and what a sheet's pictures differ in. */
+const LISTS = ["timesteps", "guidanceSchedule", "steps", "guidanceScale", "scheduler", "seed"];
+
+/** A value as it is typed: plain, a list with commas, or settings; undefined for what is none of these. */
+function textOf(field: string, value: unknown): string | undefined {
+  if (field === "schedulerConfig") return settingsText(Object.entries(fieldsOf(value) ?? {}));
+  if (isPlain(value)) return String(value);
+  return LISTS.includes(field) && isPlainList(value) ? value.join(",") : undefined;
+}
+
+function settingsText(pairs: readonly (readonly [string, unknown])[]): string | undefined {
+  const known = pairs.every(([key, value]) => /^\w+$/.test(key) && isSetting(value));
+  if (pairs.length === 0 || !known) return undefined;
+  const said = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
+  return pairs.map(([key, value]) => `${key}=${said(value)}`).join(",");
+}
+
 function isPlain(value: unknown): boolean {
-  if (Array.isArray(value)) return value.length > 0 && value.every(Number.isFinite);
   return typeof value === "string" || (typeof value === "number" && Number.isFinite(value));
+}
+
+function isPlainList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value) && value.length > 0 && value.every(isPlain);
+}
+
+function isSetting(value: unknown): boolean {
+  return isPlain(value) || typeof value === "boolean" || isPlainList(value);
 }
 
 function optionOf(option: string, value: string): string[] {

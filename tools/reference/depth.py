@@ -7,10 +7,7 @@ transformers runs a hybrid on square pictures of one size only. For others `pred
 with the size that they ask for; on a square it must give the model's own result.
 """
 
-import argparse
 import os
-import sys
-import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,9 +24,9 @@ from transformers.models.dpt.image_processing_pil_dpt import DPTImageProcessorPi
 
 from blocks import renamed, share_equal
 from load import FIXTURES
-from make import differences, quiet_libraries
 from published import DPT
 from record import record
+from regenerate import regenerate
 from store import write_json, write_tensors
 from weights import randomize, round_to_f16
 
@@ -57,21 +54,6 @@ MODULES = [
 ]
 QUIET_MODULE = f"{BIT}.encoder.stages.1.layers.0"
 QUIET = 0.01
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
-    quiet_libraries()
-    if not check:
-        save_all(FIXTURES)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        save_all(Path(folder))
-        problems = list(differences(Path(folder)))
-    print("\n".join(problems) or "all fixtures agree")
-    sys.exit(1 if problems else 0)
 
 
 def save_all(folder: Path) -> None:
@@ -220,4 +202,4 @@ def input_sizes() -> list:
 
 
 if __name__ == "__main__":
-    main()
+    regenerate(save_all, __doc__)

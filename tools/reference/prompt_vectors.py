@@ -27,7 +27,7 @@ from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from load import FIXTURES
-from make import quiet_libraries
+from regenerate import quiet_libraries
 from store import write_tensors
 
 MODEL = FIXTURES / "tiny-v"

@@ -7,14 +7,11 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import argparse
-import sys
-import tempfile
 from pathlib import Path
 
 from load import FIXTURES, open_pipeline, scheduler_class
-from make import differences, quiet_libraries
 from pictures import Case, add_case
+from regenerate import regenerate
 from store import write_json, write_tensors
 
 FOLDER = FIXTURES.parents[1] / "model" / "shapes"
@@ -37,20 +34,5 @@ def save_shapes(target: Path) -> None:
     write_tensors(target / "golden" / "shapes" / "pictures.safetensors", tensors)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
-    quiet_libraries()
-    if not check:
-        save_shapes(FIXTURES)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        save_shapes(Path(folder))
-        problems = list(differences(Path(folder)))
-    print("\n".join(problems) or "all fixtures agree")
-    sys.exit(1 if problems else 0)
-
-
 if __name__ == "__main__":
-    main()
+    regenerate(save_shapes, __doc__)

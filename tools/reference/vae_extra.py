@@ -5,8 +5,6 @@ samples of latents. A program of its own: vae_extra.py writes, vae_extra.py --ch
 """
 
 import os
-import sys
-import tempfile
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -17,7 +15,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from safetensors.torch import load_file
 
 from load import FIXTURES
-from make import differences, quiet_libraries
+from regenerate import regenerate
 from store import write_tensors
 from weights import assert_lively, randomize, round_to_f16
 
@@ -85,18 +83,5 @@ def save(folder: Path) -> None:
     model.half().save_pretrained(folder / "tiny-x4-vae", safe_serialization=True)
 
 
-def main() -> None:
-    quiet_libraries()
-    if "--check" not in sys.argv:
-        save(FIXTURES)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        again = Path(folder)
-        save(again)
-        problems = list(differences(again))
-    print("\n".join(problems) or "all fixtures agree")
-    sys.exit(1 if problems else 0)
-
-
 if __name__ == "__main__":
-    main()
+    regenerate(save, __doc__)

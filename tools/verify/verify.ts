@@ -40,7 +40,8 @@ export interface Found {
   readonly costs: readonly Cost[];
 }
 
-export interface VerifyOptions extends OpenOptions {
+export interface VerifyOptions extends Pick<OpenOptions, "prediction"> {
+  readonly config?: string | undefined;
   readonly device: Device;
   readonly dtypes: readonly ("f16" | "f32")[];
   /** Hears of each line as it is there. */

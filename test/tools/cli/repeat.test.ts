@@ -42,6 +42,34 @@ describe("the command that paints a picture again", () => {
     );
   });
 
+  it("says timesteps, spacing and settings of the scheduler, and where given, files and how they were read", () => {
+    const sampling = {
+      ...{ timesteps: [900, 5], timestepSpacing: "ays", rescaleBetasZeroSnr: true },
+      schedulerConfig: { solver_order: 3, euler_at_final: true, disable_corrector: [0, 2] },
+    };
+    const options = { image: "../in a.png", mask: "-m.png", depth: "d.safetensors", dtype: "f16" };
+    const request = { prompt: "x", maskMode: "alpha", ...sampling };
+    assert.equal(
+      repeatCommand(record({ request, options: { ...options, prediction: "v", other: "y" } })),
+      "wgsl-diffusion generate x --timesteps 900,5 --timestep-spacing ays " +
+        "--scheduler-config 'solver_order=3,euler_at_final=true,disable_corrector=[0,2]' --mask-mode alpha " +
+        "--image '../in a.png' --mask=-m.png --depth d.safetensors --dtype f16 --prediction v " +
+        "--rescale-betas-zero-snr",
+    );
+  });
+
+  it("of one of several pictures with a seed each asks for that one alone", () => {
+    const asked = { prompt: "x", seed: 7, numImages: 3, perImageSeeds: true, steps: 9 };
+    const size = { width: 64, height: 64, scheduler: "euler" };
+    const texts = pictureTexts(fakeResult(validateRequest(asked, size)), 2, "1");
+    assert.equal(
+      repeatCommand(texts),
+      "wgsl-diffusion generate x --model fake --steps 9 --guidance-scale 7.5 --scheduler euler " +
+        "--seed 9 --width 64 --height 64",
+    );
+    assert.match(texts[0]!.text, /Seed: 9,/);
+  });
+
   it("says how guidance changes, from our record and from parameters alike", () => {
     const told = (request: object) => {
       const resolved = validateRequest(
@@ -93,6 +121,23 @@ describe("the command that paints a picture again", () => {
       "wgsl-diffusion generate 'a cat' --model v2-1_768 --negative-prompt dogs --steps 30 --guidance-scale 7 " +
         "--scheduler dpmpp_2m_karras --seed 5 --width 512 --height 768 --strength 0.5 --clip-skip 1",
     );
+    const aligned = {
+      timestepSpacing: "ays",
+      rescaleBetasZeroSnr: true,
+      seed: 5,
+      steps: 9,
+    } as const;
+    const size = { width: 64, height: 64, scheduler: "ddim" };
+    const own = pictureTexts(
+      fakeResult(validateRequest({ prompt: "x", ...aligned }, size)),
+      0,
+      "1",
+    );
+    assert.equal(
+      repeatCommand(own.slice(0, 1)),
+      "wgsl-diffusion generate x --model fake --steps 9 --guidance-scale 7.5 --scheduler ddim --seed 5 " +
+        "--width 64 --height 64 --timestep-spacing ays --rescale-betas-zero-snr",
+    );
     assert.equal(repeatCommand([{ keyword: "parameters", text: "a cat" }]), undefined);
     assert.equal(repeatCommand([]), undefined);
   });
@@ -101,9 +146,11 @@ describe("the command that paints a picture again", () => {
     const command = repeatCommand(
       record({
         model: { name: "$(rm -rf ~)" },
+        options: { force: true, image: {}, mask: ["x"] },
         request: {
           ...{ prompt: "--force", output: "/etc/passwd", force: true, steps: { valueOf: 1 } },
-          ...{ seed: null, scheduler: "; reboot", width: "`id`" },
+          ...{ seed: null, scheduler: "; reboot", width: "`id`", height: [1, 2], eta: {} },
+          ...{ timesteps: [[1]], guidanceScale: [], schedulerConfig: { "a b": 1, c: { d: 1 } } },
         },
       }),
     );

@@ -7,46 +7,7 @@ import { DiffusionError, type ErrorCode, EXIT_STATUS } from "../../../engine/err
 import { openFile } from "../../../engine/platform/file.node.ts";
 import { readSafetensors } from "../../../engine/safetensors.ts";
 import { encodePng, readPng } from "../../../model/png.node.ts";
-import type { CliContext } from "../../../tools/cli/context.ts";
-import type { DescribeAdapters } from "../../../tools/cli/devices.ts";
-import { run } from "../../../tools/cli/program.ts";
-import { type FakeOptions, fakePipeline } from "../../support/fake-pipeline.ts";
-
-interface Setting extends FakeOptions {
-  readonly signal?: AbortSignal;
-  readonly input?: string;
-  readonly tty?: boolean;
-  readonly columns?: number;
-  readonly describe?: DescribeAdapters;
-}
-
-/** Runs the command line in this process; `out` and `err` are what it wrote. */
-async function cli(args: readonly string[], setting: Setting = {}) {
-  const { load, calls } = fakePipeline(setting);
-  const out: (string | Uint8Array)[] = [];
-  const err: string[] = [];
-  const context: CliContext = {
-    load,
-    terminal: {
-      out: (data) => void out.push(data),
-      err: (text) => void err.push(text),
-      outIsTerminal: false,
-      errIsTerminal: setting.tty ?? false,
-      color: false,
-      columns: () => setting.columns ?? 80,
-    },
-    signal: setting.signal ?? new AbortController().signal,
-    readInput: async () => setting.input ?? "",
-  };
-  const status = await run(args, context, setting.describe);
-  return {
-    status,
-    out: out.filter((x) => typeof x === "string").join(""),
-    bytes: out,
-    err: err.join(""),
-    calls,
-  };
-}
+import { cli, type Setting } from "../../support/run-cli.ts";
 
 describe("the command line", () => {
   let folder = "";
@@ -94,6 +55,43 @@ describe("the command line", () => {
       ...{ rng: "torch", clipSkip: 1, promptSyntax: "a1111", vaeTiling: true, watermark: true },
       output: "image",
     });
+  });
+
+  it("hands timesteps, spacing and the scheduler's settings on", async () => {
+    const { status, err, calls } = await cli([
+      ...["generate", "a cat", "-o", at("a.png"), "--timesteps", "999,500, 3", "-b", "2"],
+      ...["--rescale-betas-zero-snr", "--per-image-seeds", "--scheduler-config"],
+      "solver_order=3,use_lu_lambdas=true,solver_type=heun,disable_corrector=[0,2]",
+    ]);
+    assert.equal(status, 0, err);
+    const { signal, onStep, ...request } = calls.request ?? assert.fail();
+    assert.deepEqual(request, {
+      ...{ prompt: "a cat", timesteps: [999, 500, 3], rescaleBetasZeroSnr: true, numImages: 2 },
+      schedulerConfig: {
+        ...{ solver_order: 3, use_lu_lambdas: true, solver_type: "heun" },
+        disable_corrector: [0, 2],
+      },
+      ...{ perImageSeeds: true, output: "image" },
+    });
+    const spaced = await generate(["--timestep-spacing", "ays", "--timesteps", "5"]);
+    assert.equal(spaced.status, 2);
+    assert.equal(
+      (await generate(["--timestep-spacing", "ays"])).calls.request?.timestepSpacing,
+      "ays",
+    );
+  });
+
+  it("carries the files that it was given, as they were typed", async () => {
+    const image = { width: 64, height: 64, data: new Uint8ClampedArray(64 * 64 * 4).fill(255) };
+    writeFileSync(at("in.png"), encodePng(image, []));
+    const typed = `${folder}/./in.png`;
+    await generate(["-i", typed, "--prediction", "v", "--dtype", "fp16"]);
+    const record = (name: string) =>
+      readPng(readFileSync(at(name))).texts.find(({ keyword }) => keyword === "wgsl-diffusion");
+    const { options } = JSON.parse(record("a.png")?.text ?? "");
+    assert.deepEqual(options, { image: typed, dtype: "f16", prediction: "v" });
+    await generate(["-i", typed, "--no-metadata", "-o", at("b.png")]);
+    assert.ok(!readFileSync(at("b.png")).includes("in.png"));
   });
 
   it("hands on how guidance changes", async () => {
@@ -244,6 +242,30 @@ describe("the command line", () => {
   const WRONG: readonly (readonly [string, readonly string[], RegExp])[] = [
     ["a width that is not a multiple of 8", ["--width", "510"], /got 510\); nearest: 512/],
     ["a width with a unit", ["--width", "512x"], /--width must be a number \(got "512x"\)/],
+    ["timesteps that ascend", ["--timesteps", "5,9"], /\(got 9, number 2\)/],
+    [
+      "steps and timesteps that disagree",
+      ["--timesteps", "9,5"],
+      /steps is 3, and there are 2 timesteps/,
+    ],
+    [
+      "an unknown spacing",
+      ["--timestep-spacing", "even"],
+      /timestepSpacing must be one of leading/,
+    ],
+    ["a setting without a value", ["--scheduler-config", "solver_order"], /must be name=value/],
+    ["a setting twice", ["--scheduler-config", "a=1,a=2"], /each name once \(got "a=2"\)/],
+    [
+      "a setting that has an option",
+      ["--scheduler-config", "timestep_spacing=leading"],
+      /timestep_spacing is the option timestepSpacing/,
+    ],
+    [
+      "a setting that is an object",
+      ["--scheduler-config", 'a={"b":1}'],
+      /a must be a number, text/,
+    ],
+    ["seeds beyond 2^53", ["--per-image-seeds", "-b2", "-s", "9007199254740991"], /seed must be/],
     ["no steps", ["--steps", "0"], /steps must be a whole number between 1 and 1000/],
     ["an empty number", ["--steps", ""], /--steps must be a number/],
     ["a hexadecimal number", ["--seed", "0x10"], /--seed must be a number/],

@@ -1,11 +1,8 @@
 /** The safetensors file, or the shards, of one part of a diffusers folder. */
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import { DiffusionError } from "../engine/errors.ts";
 import { CONVERT } from "../engine/file-kind.ts";
-import { missing, openFile } from "../engine/platform/file.node.ts";
-import { readJson } from "../engine/platform/text-file.node.ts";
 import { type ByteSource, readSafetensors, type StoredTensor } from "../engine/safetensors.ts";
+import { type ModelFiles, readJson } from "./files/files.ts";
 import { safeFileName } from "./safe-name.ts";
 
 type Tensors = ReadonlyMap<string, StoredTensor>;
@@ -13,24 +10,30 @@ type Tensors = ReadonlyMap<string, StoredTensor>;
 /** Keeps an opened file, to be closed with the folder. */
 export type KeepOpen = (source: ByteSource) => void;
 
+export interface WeightsWanted {
+  /** How the files are called: "model" or "diffusion_pytorch_model". */
+  readonly stem: string;
+  readonly variant: string | undefined;
+  readonly keep: KeepOpen;
+}
+
 /**
- * The tensors of the part in `folder` whose files are called `stem` ("model" or
- * "diffusion_pytorch_model"). Without a `variant` the plain files come first, then fp16's.
+ * The tensors of the part in `folder`. Without a `variant` the plain files come first, then fp16's.
  * Throws WEIGHTS_MISSING, WEIGHTS_FORMAT (only pickles there), WEIGHTS_SHARD, PATH, and what
  * `readSafetensors` throws.
  */
 export async function openWeights(
+  files: ModelFiles,
   folder: string,
-  stem: string,
-  variant: string | undefined,
-  keep: KeepOpen,
+  { stem, variant, keep }: WeightsWanted,
 ): Promise<Tensors> {
-  const present = new Set(await listFolder(folder));
+  const present = new Set(await files.list(folder));
   const names = candidates(stem, variant);
   const found = names.find((name) => present.has(name));
-  if (found === undefined) throw noWeights(folder, names, [...present]);
-  if (found.endsWith(".json")) return openShards(folder, found, present, keep);
-  return openTensors(join(folder, found), keep);
+  if (found === undefined) throw noWeights(files.where(folder), names, [...present]);
+  const name = `${folder}/${found}`;
+  if (found.endsWith(".json")) return openShards(files, folder, name, present, keep);
+  return openTensors(files, name, keep);
 }
 
 function candidates(stem: string, variant: string | undefined): string[] {
@@ -42,14 +45,6 @@ function candidates(stem: string, variant: string | undefined): string[] {
     `${stem}.safetensors.index.${v}.json`,
   ];
   return variant === undefined ? [...plain, ...named("fp16")] : named(variant);
-}
-
-async function listFolder(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (cause) {
-    throw missing(folder, (cause as NodeJS.ErrnoException).code, cause);
-  }
 }
 
 function noWeights(folder: string, wanted: string[], present: string[]): DiffusionError {
@@ -64,25 +59,26 @@ function noWeights(folder: string, wanted: string[], present: string[]): Diffusi
   return new DiffusionError("WEIGHTS_MISSING", message, { hint });
 }
 
-async function openTensors(path: string, keep: KeepOpen): Promise<Tensors> {
-  const source = await openFile(path);
+async function openTensors(files: ModelFiles, name: string, keep: KeepOpen): Promise<Tensors> {
+  const source = await files.open(name);
   keep(source);
   return (await readSafetensors(source)).tensors;
 }
 
 /** All tensors of the shards that the index lists; index and shards must agree to the last name. */
 async function openShards(
+  files: ModelFiles,
   folder: string,
   indexName: string,
   present: ReadonlySet<string>,
   keep: KeepOpen,
 ): Promise<Tensors> {
-  const index = join(folder, indexName);
-  const shardOf = readWeightMap(await readJson(index, "WEIGHTS_SHARD"), index);
+  const index = files.where(indexName);
+  const shardOf = readWeightMap(await readJson(files, indexName, "WEIGHTS_SHARD"), index);
   const tensors = new Map<string, StoredTensor>();
   for (const shard of new Set(shardOf.values())) {
     if (!present.has(shard)) throw shardFault(index, `lists ${shard}, which is not there`);
-    for (const [name, tensor] of await openTensors(join(folder, shard), keep)) {
+    for (const [name, tensor] of await openTensors(files, `${folder}/${shard}`, keep)) {
       if (shardOf.get(name) !== shard) {
         throw shardFault(index, `does not place ${name.slice(0, 100)} in ${shard}, where it is`);
       }
