@@ -43,8 +43,8 @@ describe("the plan of a full-size depth estimator", () => {
   it("standardises no weight while it runs, and resizes no places", () => {
     const { dispatches } = program("f16");
     const count = (name: string) => dispatches.filter(({ kernel }) => kernel.name === name).length;
-    // Two in each of the ViT's layers.
-    assert.equal(count("layer-norm"), 2 * MIDAS_HYBRID.numHiddenLayers);
+    // The two of each of the ViT's layers are in the products that read them; one that standardised a weight would show.
+    assert.equal(count("layer-norm"), 0);
     // Twice the size in four fusion blocks and in the head; to the size of the latents.
     assert.equal(count("interpolate"), 6);
   });
