@@ -92,7 +92,7 @@ def judged_scene(rng):
     return picture, classes_of(scene, cells), places[cells].transpose(2, 0, 1)
 
 
-def load_judge(run, count=6_000, epochs=8, batch=32):
+def load_judge(run, count=12_000, epochs=8, batch=32):
     """The judge in judge.safetensors, trained first if it is not there."""
     if not FILE.exists():
         torch.manual_seed(0)

@@ -17,9 +17,9 @@ from run import Run
 from team import gather
 from vae import train_decoder, train_vae
 
-# The CPU plan takes about two hours on 2 cores; the GPU plan has not been timed.
+# The CPU plan takes about four hours on 2 cores; the GPU plan has not been timed.
 PLANS = {
-    "cpu": dict(scenes=14_000, vae_steps=1_400, reading_steps=700, decoder_steps=0, steps=3_650, batch=64),
+    "cpu": dict(scenes=28_000, vae_steps=1_400, reading_steps=700, decoder_steps=0, steps=7_600, batch=64),
     "cuda": dict(scenes=60_000, vae_steps=20_000, reading_steps=4_000, decoder_steps=0, steps=60_000, batch=128),
 }
 STAGES = ("dataset", "vae", "latents", "reading", "diffusion", "decoder", "export")
