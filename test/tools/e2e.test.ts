@@ -159,7 +159,7 @@ describe("the command line with the real pipeline", () => {
     assert.ok(worst <= 3 && withinOne >= 0.99, `a sample is off by ${worst}`);
     const inspected = String(cli(folder, "inspect", "changing.png").stdout);
     assert.ok(inspected.includes(`wgsl-diffusion generate '${asked.prompt}'`), inspected);
-    assert.match(inspected, /--prompt-syntax a1111$/m);
+    assert.match(inspected, /--prompt-syntax a1111( |$)/m);
   });
 
   describe("what cannot be done ends with", () => {

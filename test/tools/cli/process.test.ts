@@ -163,7 +163,7 @@ describe("npm's scripts", () => {
     const copy = mkdtempSync(join(tmpdir(), "setup-test-"));
     try {
       const script = [
-        `mkdir -p "$0/tools" "$0/node_modules" && cp tools/setup.mjs "$0/tools/"`,
+        `mkdir -p "$0/tools" "$0/shaders" "$0/node_modules" && cp tools/*.mjs "$0/tools/"`,
         `echo '{"packages":{"node_modules/x":{"version":"2.0.0"},"node_modules/y":{"version":"1.0.0","optional":true,"os":["plan9"]}}}' >"$0/package-lock.json"`,
         `echo '{"packages":{"node_modules/x":{"version":"1.0.0"}}}' >"$0/node_modules/.package-lock.json"`,
         `echo 'console.log("npm", process.argv.slice(2).join(" "))' >"$0/npm.js"`,
