@@ -3,6 +3,7 @@ import { DiffusionError } from "../engine/errors.ts";
 import type { Plan } from "../engine/index.ts";
 import type { Sampler, Step } from "../sampler/index.ts";
 import type { NoiseSource } from "./denoise.ts";
+import type { Plans } from "./painter.ts";
 import type { Previews } from "./preview.ts";
 import type { GenerateRequest, StepEvent } from "./request.ts";
 import type { TileGrid } from "./tile-grid.ts";
@@ -23,6 +24,17 @@ export interface LoopOptions extends Pick<GenerateRequest, "signal" | "onStep"> 
 interface Work {
   submit(): void;
   event(elapsedMs: number): StepEvent;
+}
+
+/** All rows of a run: in tiles where its plans have one. */
+export function runLoop(
+  { tile, step }: Plans,
+  grid: TileGrid | undefined,
+  sampler: Sampler,
+  options: LoopOptions,
+): Promise<void> {
+  if (!tile || !grid) return runSteps(step, sampler, options);
+  return runTiledSteps({ tile, step }, grid, sampler, options);
 }
 
 /**

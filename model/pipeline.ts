@@ -3,7 +3,6 @@ import { openModel } from "#open";
 import { DiffusionError, type ErrorCode } from "../engine/errors.ts";
 import {
   type Device,
-  type DType,
   openDevice,
   type Plan,
   type Tuned,
@@ -25,7 +24,8 @@ import { coefficientTable, initialState, type LatentShape, noiseSource } from ".
 import type { ModelSource } from "./files/model-source.ts";
 import type { DepthMap } from "./image/depth.ts";
 import { unknownWordsWarning } from "./known-words.ts";
-import { type LoopOptions, runSteps, runTiledSteps } from "./loop.ts";
+import { loadWarnings } from "./load-warnings.ts";
+import { runLoop } from "./loop.ts";
 import type { ChunkSizes, Plans, RunSizes, Setting } from "./painter.ts";
 import type { Picture } from "./picture.ts";
 import { PlanCache } from "./plan-cache.ts";
@@ -47,6 +47,7 @@ import {
 } from "./request.ts";
 import { scalesOf, stageOf, stageTable } from "./run-guidance.ts";
 import { samplerOf } from "./sampling.ts";
+import { stopwatch } from "./stopwatch.ts";
 import { depthChannel } from "./tasks/depth-channel.ts";
 import { pictureEncoder } from "./tasks/encode-pictures.ts";
 import { noising } from "./tasks/noise-level.ts";
@@ -454,16 +455,6 @@ function gridOf(
   return tile === undefined ? undefined : tileGrid(latents, tile, tileOverlap!, factor);
 }
 
-function runLoop(
-  { tile, step }: Plans,
-  grid: TileGrid | undefined,
-  sampler: Sampler,
-  options: LoopOptions,
-): Promise<void> {
-  if (!tile || !grid) return runSteps(step, sampler, options);
-  return runTiledSteps({ tile, step }, grid, sampler, options);
-}
-
 /** Where the noise comes from: one stream for all pictures, or one for each. */
 function streamsOf({
   rng = "torch",
@@ -486,39 +477,5 @@ function selection(select: Plan, texts: Texts, batch: number): (row: number) => 
       rows.flatMap((encoding) => Array<number>(batch).fill(encoding)),
     );
     select.run();
-  };
-}
-
-function loadWarnings(device: Device, options: LoadOptions, dtype: DType): string[] {
-  const warnings: string[] = [...device.warnings];
-  if (device.target.software) {
-    warnings.push(
-      `running on ${adapterName(device.info)} (CPU): about 1000 times slower than a GPU`,
-    );
-  }
-  if (dtype === "f16" && !device.target.features.has("shader-f16")) {
-    const message =
-      "the adapter lacks shader-f16: halves are stored packed and computed with in f32";
-    if (options.strict) {
-      throw new DiffusionError("FEATURE_MISSING", message, {
-        hint: "Use --dtype f32, or leave --strict out.",
-      });
-    }
-    warnings.push(message);
-  }
-  return warnings;
-}
-
-/** Milliseconds between laps, by a clock that never jumps. */
-function stopwatch() {
-  const laps: Record<string, number> = {};
-  let last = performance.now();
-  return {
-    lap(name: string) {
-      const now = performance.now();
-      laps[name] = now - last;
-      last = now;
-    },
-    times: () => laps,
   };
 }

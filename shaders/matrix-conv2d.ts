@@ -1,19 +1,17 @@
 /** Convolution of any kernel size, stride and padding, with epilogue, on matrix units. */
 import { type Conv2dParams, convProduct } from "./conv2d.ts";
-import { EPILOGUE_LIB, EPILOGUE_OPERANDS, epilogueConstants, epilogueDims } from "./epilogue.ts";
+import { epilogueConstants, epilogueDims } from "./epilogue.ts";
 import type { Kernel } from "./kernel.ts";
 import {
-  dialectLibs,
   type MatrixTile,
   type MatrixUnit,
-  matrixPreface,
+  matrixProduct,
   matrixTileConstants,
   matrixTileDims,
   matrixTileGrid,
   PANEL,
   packedRight,
   rightDims,
-  rightHalves,
 } from "./matrix.ts";
 import type { ProductSize } from "./tile.ts";
 
@@ -28,14 +26,7 @@ export interface MatrixConv2dParams extends Conv2dParams {
 export function matrixConv2d({ dialect }: MatrixUnit): Kernel<MatrixConv2dParams> {
   return {
     name: "matrix-conv2d",
-    operands: [
-      { name: "x", access: "read", halves: "eights" },
-      { name: "w", access: "read", halves: rightHalves(dialect) },
-      ...EPILOGUE_OPERANDS,
-      { name: "y", access: "write" },
-    ],
-    lib: ["lanes", ...dialectLibs(dialect), "matrix-tile", ...EPILOGUE_LIB],
-    preface: ({ unit }) => matrixPreface(unit),
+    ...matrixProduct(dialect),
     constants: (p) => ({
       PACKED: true,
       ...matrixTileConstants(p.tile, p.unit),

@@ -1,24 +1,16 @@
 /** Matrix product with epilogue on matrix units: linear layers, 1x1 convolutions, batched products. */
-import {
-  EPILOGUE_LIB,
-  EPILOGUE_OPERANDS,
-  type Epilogue,
-  epilogueConstants,
-  epilogueDims,
-} from "./epilogue.ts";
+import { type Epilogue, epilogueConstants, epilogueDims } from "./epilogue.ts";
 import type { Kernel } from "./kernel.ts";
 import {
-  dialectLibs,
   type MatrixTile,
   type MatrixUnit,
-  matrixPreface,
+  matrixProduct,
   matrixTileConstants,
   matrixTileDims,
   matrixTileGrid,
   PANEL,
   type RightSide,
   rightDims,
-  rightHalves,
 } from "./matrix.ts";
 import type { ProductSize } from "./tile.ts";
 
@@ -38,14 +30,7 @@ export interface MatrixGemmParams extends Epilogue, ProductSize {
 export function matrixGemm({ dialect }: MatrixUnit): Kernel<MatrixGemmParams> {
   return {
     name: "matrix-gemm",
-    operands: [
-      { name: "x", access: "read", halves: "eights" },
-      { name: "w", access: "read", halves: rightHalves(dialect) },
-      ...EPILOGUE_OPERANDS,
-      { name: "y", access: "write" },
-    ],
-    lib: ["lanes", ...dialectLibs(dialect), "matrix-tile", ...EPILOGUE_LIB],
-    preface: ({ unit }) => matrixPreface(unit),
+    ...matrixProduct(dialect),
     constants: (p) => ({
       GATED: p.gated,
       PACKED: p.right.packed,

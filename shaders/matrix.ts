@@ -2,6 +2,7 @@
  * Matrix units (Dawn's `chromium-experimental-subgroup-matrix`): what a device multiplies at a time, how a product is
  * cut for it, and the one place that chooses. All of it is data, so that measurements can replace the choice.
  */
+import { EPILOGUE_LIB, EPILOGUE_OPERANDS } from "./epilogue.ts";
 import { type Constants, type Grid, linearGrid } from "./kernel.ts";
 import type { ProductSize } from "./tile.ts";
 
@@ -251,11 +252,25 @@ export function dialectLib(dialect: Dialect): string {
 }
 
 /** The element of the right side in storage: the older dialect wants it to be the matrix's own. */
-export function rightHalves(dialect: Dialect): "eights" | "ones" {
+function rightHalves(dialect: Dialect): "eights" | "ones" {
   return dialect === "bool" ? "ones" : "eights";
 }
 
 /** The same and, for products, accesses to the right side in storage. */
-export function dialectLibs(dialect: Dialect): readonly string[] {
+function dialectLibs(dialect: Dialect): readonly string[] {
   return [dialectLib(dialect), `matrix-right-${dialect}`];
+}
+
+/** What a product on matrix units reads and writes, and the parts of its source beside its own. */
+export function matrixProduct(dialect: Dialect) {
+  return {
+    operands: [
+      { name: "x", access: "read", halves: "eights" },
+      { name: "w", access: "read", halves: rightHalves(dialect) },
+      ...EPILOGUE_OPERANDS,
+      { name: "y", access: "write" },
+    ],
+    lib: ["lanes", ...dialectLibs(dialect), "matrix-tile", ...EPILOGUE_LIB],
+    preface: ({ unit }: { readonly unit: MatrixUnit }) => matrixPreface(unit),
+  } as const;
 }

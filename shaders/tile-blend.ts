@@ -1,6 +1,6 @@
 /** The weighted sum of overlapping tiles on a canvas, a tile a run. */
 import { type Kernel, linearGrid } from "./kernel.ts";
-import type { TileParams } from "./tile-cut.ts";
+import { type TileParams, tileDims } from "./tile-cut.ts";
 
 const WORKGROUP = 64;
 
@@ -16,14 +16,7 @@ export const tileBlend: Kernel<TileParams> = {
   ],
   lib: ["grid"],
   constants: () => ({ WORKGROUP }),
-  dims: (p) => ({
-    VECTORS: vectorsOf(p),
-    HEIGHT: p.height,
-    WIDTH: p.width,
-    TILE_HEIGHT: p.tile.height,
-    TILE_WIDTH: p.tile.width,
-    PITCH: Math.ceil(p.channels / 4),
-  }),
+  dims: (p) => tileDims(p, vectorsOf(p)),
   workgroups: (p) => linearGrid(vectorsOf(p), WORKGROUP),
   flops: (p) => 12 * vectorsOf(p),
 };

@@ -13,6 +13,18 @@ export interface TileParams {
 
 const WORKGROUP = 64;
 
+/** Sizes of canvas and tile, in vectors of four channels; a thread is one of `vectors`. */
+export function tileDims(p: TileParams, vectors: number) {
+  return {
+    VECTORS: vectors,
+    HEIGHT: p.height,
+    WIDTH: p.width,
+    TILE_HEIGHT: p.tile.height,
+    TILE_WIDTH: p.tile.width,
+    PITCH: Math.ceil(p.channels / 4),
+  };
+}
+
 export const tileCut: Kernel<TileParams> = {
   name: "tile-cut",
   operands: [
@@ -22,14 +34,7 @@ export const tileCut: Kernel<TileParams> = {
   ],
   lib: ["grid"],
   constants: () => ({ WORKGROUP }),
-  dims: (p) => ({
-    VECTORS: vectorsOf(p),
-    HEIGHT: p.height,
-    WIDTH: p.width,
-    TILE_HEIGHT: p.tile.height,
-    TILE_WIDTH: p.tile.width,
-    PITCH: Math.ceil(p.channels / 4),
-  }),
+  dims: (p) => tileDims(p, vectorsOf(p)),
   workgroups: (p) => linearGrid(vectorsOf(p), WORKGROUP),
   flops: () => 0,
   // Only the tile is moved, not the canvas.
